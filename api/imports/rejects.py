@@ -1,0 +1,32 @@
+"""The reject file: each row that was left out, with column and reason."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from stores.errors import FileRefused
+from stores.tabular import Reject
+
+
+def reject_path(source: Path) -> Path:
+    """`receipts.csv` has `receipts.rejects.csv`, in the folder the command runs in."""
+    name = source.name.removesuffix(".gz").removesuffix(".bz2")
+    return Path.cwd() / f"{Path(name).stem}.rejects.csv"
+
+
+def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    """Write the rejects, by row; an earlier file is replaced, and removed when there is nothing to say."""
+    try:
+        if not rejects:
+            path.unlink(missing_ok=True)
+            return
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["row", "column", "reason"])
+            writer.writerows((reject.row, reject.column, reject.reason) for reject in sorted(rejects, key=_place))
+    except OSError as error:
+        raise FileRefused(field="rejects", why=f"{path} cannot be written: {error.strerror}") from error
+
+
+def _place(reject: Reject) -> tuple[int, str]:
+    return (reject.row, reject.column)

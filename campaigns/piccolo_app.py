@@ -1,0 +1,13 @@
+"""Piccolo's entry for this domain."""
+
+from pathlib import Path
+
+from piccolo.conf.apps import AppConfig, table_finder
+
+APP_CONFIG = AppConfig(
+    app_name="campaigns",
+    migrations_folder_path=str(Path(__file__).parent / "piccolo_migrations"),
+    table_classes=table_finder(modules=["campaigns.tables"]),
+    migration_dependencies=["segmentation.piccolo_app"],
+    commands=[],
+)

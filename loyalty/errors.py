@@ -1,0 +1,60 @@
+"""What loyalty/ refuses."""
+
+from errors import DomainError, InvalidInput, NotFound
+
+
+class InsufficientPoints(DomainError):
+    """The account cannot cover the cost, holds included."""
+
+    def __init__(self, *, available: int, cost: int) -> None:
+        super().__init__(f"{cost} points are needed and {available} are available.", available=available, cost=cost)
+
+
+class UnknownHold(NotFound):
+    def __init__(self, *, hold_id: int) -> None:
+        super().__init__(kind="redemption", name=hold_id)
+
+
+class HoldSettled(DomainError):
+    """The hold was captured, voided or has expired; it cannot become anything else."""
+
+    def __init__(self, *, hold_id: int, status: str) -> None:
+        super().__init__(f"Redemption {hold_id} is {status} already.", hold=hold_id, hold_status=status)
+
+
+class UnknownReward(NotFound):
+    def __init__(self, *, code: str) -> None:
+        super().__init__(kind="reward", name=code)
+
+
+class VoucherRefused(DomainError):
+    """A voucher cannot be applied to this basket. Nothing was sold: quote again without it."""
+
+    def __init__(self, *, code: str, reason: str) -> None:
+        super().__init__(f"Voucher {code} is refused: {reason}.", code=code, reason=reason)
+
+
+class NothingToReturn(InvalidInput):
+    """A return asks for more of a line than is left of it."""
+
+    def __init__(self, *, line_no: int, left: int) -> None:
+        super().__init__(field="lines.quantity", why=f"of line {line_no} only {left} can still be returned")
+        self.facts |= {"line_no": line_no, "left": left}
+
+
+class NotASale(DomainError):
+    """Only a sale can be returned."""
+
+    def __init__(self, *, receipt_id: int) -> None:
+        super().__init__(f"Receipt {receipt_id} is no sale.", receipt=receipt_id)
+
+
+__all__ = [
+    "HoldSettled",
+    "InsufficientPoints",
+    "NotASale",
+    "NothingToReturn",
+    "UnknownHold",
+    "UnknownReward",
+    "VoucherRefused",
+]

@@ -1,0 +1,163 @@
+"""Points for imported receipts, posted set-based with the time of the purchase.
+
+Works on the temporary table `imported_receipt` of stores/history.py, inside the import's transaction.
+"""
+
+import msgspec
+
+import database
+from loyalty.earning import Conditions
+from loyalty.posting_sql import CREATE_POSTING, post_all
+from loyalty.programme import Programme, ensure_base_rule, the_programme
+from stores.money import shown
+
+
+class HistoryAward(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import earned."""
+
+    entries: int = 0
+    earned: int = 0
+    clawed_back: int = 0
+
+
+async def lock_accounts_of_import() -> None:
+    """Open and lock the accounts of every member in the import, before anything else of theirs is touched.
+
+    Sorted and first, as the till does it, so that an import and a till cannot wait for each other in a circle.
+    """
+    await database.execute(
+        "INSERT INTO loyalty.account (member_id) SELECT DISTINCT member_id FROM imported_receipt WHERE member_id IS NOT NULL "
+        "ORDER BY 1 ON CONFLICT (member_id, unit) DO NOTHING"
+    )
+    await database.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM loyalty.account WHERE unit = 'points' AND member_id IN "
+        "(SELECT member_id FROM imported_receipt) ORDER BY id FOR NO KEY UPDATE) locked"
+    )
+
+
+async def award_imported() -> HistoryAward:
+    """Award the base rule to imported sales and claw back what their returns undo.
+
+    Only the base rule: bonuses are promises made at a till on a day, and history was not promised any.
+    """
+    await ensure_base_rule()
+    programme = await the_programme()
+    await database.execute(CREATE_POSTING)
+    earned = await _post_sales(programme)
+    clawed_back = int(await database.value(_CLAWBACK))
+    await database.execute("ANALYZE posting")
+    entries = await post_all()
+    await _open_lots(programme)
+    await database.execute("DROP TABLE posting")
+    return HistoryAward(entries=entries, earned=earned, clawed_back=clawed_back)
+
+
+async def _post_sales(programme: Programme) -> int:
+    """Each sale by the newest version of a base rule without conditions that held on its day."""
+    earned = 0
+    for dated in reversed(programme.rules):
+        rule = dated.rule
+        if rule.kind != "base" or rule.conditions != Conditions():
+            continue
+        earned += await database.value(
+            _EARN,
+            rule.points,
+            rule.per,
+            rule.code,
+            rule.version,
+            f"{rule.points} per {shown(rule.per, programme.chain.currency)} on {programme.chain.currency} ",
+            programme.chain.exponent,
+            dated.valid_from,
+            dated.valid_to,
+        )
+    return earned
+
+
+_EARN = """
+WITH sale AS (
+    SELECT i.*, i.eligible * $1::bigint / $2::bigint AS points, a.id AS account_id FROM imported_receipt i
+    JOIN loyalty.account a ON a.member_id = i.member_id AND a.unit = 'points'
+    WHERE i.kind = 'sale' AND i.eligible > 0
+        AND ($7::timestamptz IS NULL OR i.business_time >= $7) AND ($8::timestamptz IS NULL OR i.business_time < $8)
+        AND NOT EXISTS (SELECT FROM posting p WHERE p.receipt_id = i.id)
+), posted AS (
+    INSERT INTO posting (account_id, amount, kind, event_at, store_id, receipt_id, explanation, lot_id, sale_id)
+    SELECT account_id, points, 'earn', business_time, store_id, id,
+        jsonb_build_object('rules', jsonb_build_array(jsonb_build_object('rule', $3::text, 'version', $4::int, 'points', points,
+            'because', $5::text || round(eligible / 10.0 ^ $6::int, $6::int)))),
+        nextval('loyalty.lot_id_seq'), id
+    FROM sale WHERE points > 0 ORDER BY business_time, id
+    RETURNING amount
+)
+SELECT coalesce(sum(amount), 0)::bigint FROM posted
+"""
+
+
+# For each return of a sale: what the sale was worth after the returns before it, less after it. The sale's own lot covers it
+# unless part was spent: then it gives what it has, as a return at the till would.
+_CLAWBACK = """
+WITH back AS (
+    SELECT l.original_id AS sale_id, i.id AS return_id, i.business_time, i.store_id, -sum(l.amount) AS amount
+    FROM imported_receipt i JOIN stores.receipt_line l ON l.receipt_id = i.id AND l.original_id IS NOT NULL
+    JOIN stores.product p ON p.id = l.product_id AND p.kind = 'goods'
+    WHERE i.kind = 'return' GROUP BY 1, 2, 3, 4
+), earned AS (
+    SELECT sale_id, account_id, lot_id, amount AS points, amount AS free FROM posting
+    UNION ALL
+    SELECT lot.receipt_id, lot.account_id, lot.id, lot.points, lot.remaining - lot.held FROM loyalty.lot
+    WHERE lot.receipt_id IN (SELECT sale_id FROM back)
+), before AS (
+    SELECT b.sale_id, -coalesce(sum(l.amount), 0) AS amount FROM (SELECT DISTINCT sale_id FROM back) b
+    JOIN stores.receipt_line l ON l.original_id = b.sale_id
+    JOIN stores.product p ON p.id = l.product_id AND p.kind = 'goods'
+    WHERE l.receipt_id NOT IN (SELECT id FROM imported_receipt) GROUP BY 1
+), running AS (
+    SELECT back.*, sale.eligible, rule.points AS per_points, rule.per,
+        -- Sums of bigints are numeric; brought back, so that division rounds down as the till's does.
+        (coalesce(before.amount, 0) + sum(back.amount) OVER w - back.amount)::bigint AS returned_before,
+        (coalesce(before.amount, 0) + sum(back.amount) OVER w)::bigint AS returned_after
+    FROM back JOIN stores.receipt sale ON sale.id = back.sale_id
+    LEFT JOIN before USING (sale_id)
+    JOIN loyalty.earn_rule rule ON (rule.code, rule.version) = (
+        SELECT e.explanation->'rules'->0->>'rule', (e.explanation->'rules'->0->>'version')::int
+        FROM (SELECT explanation FROM posting WHERE receipt_id = back.sale_id AND kind = 'earn'
+              UNION ALL SELECT explanation FROM loyalty.entry WHERE receipt_id = back.sale_id AND kind = 'earn') e LIMIT 1)
+    WINDOW w AS (PARTITION BY back.sale_id ORDER BY back.business_time, back.return_id)
+), due AS (
+    SELECT running.*, greatest(eligible - returned_before, 0) * per_points / per
+        - greatest(eligible - returned_after, 0) * per_points / per AS due FROM running
+), taken AS (
+    SELECT due.*, earned.account_id, earned.lot_id,
+        (least(sum(due) OVER w, free) - least(sum(due) OVER w - due, free))::bigint AS points
+    FROM due JOIN earned USING (sale_id)
+    WINDOW w AS (PARTITION BY sale_id ORDER BY business_time, return_id)
+), posted AS (
+    INSERT INTO posting (account_id, amount, kind, reason, event_at, store_id, receipt_id, explanation, lot_id, sale_id)
+    SELECT account_id, -points, 'clawback', 'goods returned', business_time, store_id, return_id,
+        jsonb_build_object('sale', sale_id, 'due', due, 'not_recovered', due - points), lot_id, sale_id
+    FROM taken WHERE points > 0 ORDER BY business_time, return_id
+    RETURNING amount
+)
+SELECT coalesce(-sum(amount), 0)::bigint FROM posted
+"""
+
+
+async def _open_lots(programme: Programme) -> None:
+    await database.execute(
+        "INSERT INTO loyalty.lot (id, account_id, entry_id, receipt_id, points, remaining, activates_at, expires_at) "
+        "SELECT e.lot_id, e.account_id, e.entry_id, e.receipt_id, e.amount, e.amount + coalesce(c.amount, 0), e.activates_at, "
+        "loyalty.expiry(e.activates_at, $2, $3) FROM (SELECT *, event_at + make_interval(days => $1) AS activates_at "
+        "FROM posting WHERE kind = 'earn') e LEFT JOIN (SELECT lot_id, sum(amount)::bigint AS amount FROM posting "
+        "WHERE kind = 'clawback' GROUP BY 1) c USING (lot_id) ORDER BY e.lot_id",
+        programme.pending_days,
+        programme.expiry_months,
+        programme.chain.time_zone,
+    )
+    await database.execute(
+        "UPDATE loyalty.lot SET remaining = remaining + c.amount FROM (SELECT lot_id, sum(amount)::bigint AS amount FROM posting "
+        "WHERE kind = 'clawback' AND lot_id NOT IN (SELECT lot_id FROM posting WHERE kind = 'earn') GROUP BY 1) c "
+        "WHERE lot.id = c.lot_id"
+    )
+    await database.execute(
+        "INSERT INTO loyalty.lot_use (entry_id, lot_id, points) SELECT entry_id, lot_id, -amount FROM posting WHERE kind = 'clawback'"
+    )

@@ -1,0 +1,78 @@
+"""The member's number: an EAN-13 that any till scanner reads (GS1 restricted-circulation prefix 20-29)."""
+
+import io
+
+import barcode
+import segno
+from barcode.writer import SVGWriter
+
+import database
+from membership.errors import CardReplaced, InvalidCard, UnknownMember
+
+
+def check_digit(twelve: str) -> int:
+    """The thirteenth digit of an EAN-13 (GS1 General Specifications, 7.9)."""
+    weighted = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(twelve))
+    return -weighted % 10
+
+
+def check_number(number: str) -> None:
+    """Raises `InvalidCard` saying what is wrong with a number, before any look-up."""
+    if len(number) != 13 or not (number.isascii() and number.isdigit()):
+        raise InvalidCard(number=number, why="is no card number: 13 digits are needed")
+    if number[0] != "2":
+        raise InvalidCard(number=number, why="is no member card: those start with 2")
+    if check_digit(number[:12]) != int(number[12]):
+        raise InvalidCard(number=number, why="has a wrong check digit: scan the card again")
+
+
+async def member_of_card(number: str) -> int:
+    """The member's id. Raises `InvalidCard`, `CardReplaced` or `UnknownMember`."""
+    check_number(number)
+    row = await database.row(
+        "SELECT member_id, card.status FROM membership.card JOIN membership.member ON member.id = member_id "
+        "WHERE number = $1 AND member.status = 'active'",
+        number,
+    )
+    if row is None:
+        raise UnknownMember(number=number)
+    if row["status"] == "replaced":
+        raise CardReplaced(number=number)
+    return int(row["member_id"])
+
+
+async def card_of_member(member_id: int) -> str:
+    """The number of the member's active card."""
+    return str(
+        await database.value(
+            "SELECT number FROM membership.card WHERE member_id = $1 AND status = 'active'", member_id
+        )
+    )
+
+
+async def replace_card(number: str) -> str:
+    """Issue a new card for a lost one; its number. The old one is refused from now on."""
+    async with database.transaction():
+        member_id = await member_of_card(number)
+        await database.lock_rows("membership.member", [member_id])
+        await database.execute("UPDATE membership.card SET status = 'replaced' WHERE number = $1", number)
+        return str(
+            await database.value(f"INSERT INTO membership.card (number, member_id) VALUES ({NEXT_NUMBER}, $1) RETURNING number", member_id)
+        )
+
+
+NEXT_NUMBER = "membership.ean13('20' || lpad(nextval('membership.card_number')::text, 10, '0'))"
+
+
+def barcode_svg(number: str) -> bytes:
+    """The number as an EAN-13 barcode."""
+    sink = io.BytesIO()
+    barcode.get("ean13", number, writer=SVGWriter()).write(sink)
+    return sink.getvalue()
+
+
+def qr_svg(number: str) -> bytes:
+    """The number as a QR code, for phones that show it to a camera scanner."""
+    sink = io.BytesIO()
+    segno.make(number, error="m").save(sink, kind="svg", scale=6, border=2)
+    return sink.getvalue()

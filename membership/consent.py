@@ -1,0 +1,86 @@
+"""Consent: an append-only record per channel and purpose; what holds now is derived from the newest."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+import database
+
+Channel = Literal["email", "sms", "chat", "post", "phone"]
+Purpose = Literal["marketing", "service", "profiling"]
+
+
+class ConsentGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Consent given or withdrawn, and the version of the wording that was shown."""
+
+    channel: Channel
+    purpose: Purpose = "marketing"
+    given: bool = True
+    wording: str = "v1"
+    method: str = "spoken"
+
+
+class CurrentConsent(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds now for one channel and purpose, and since when."""
+
+    channel: str
+    purpose: str
+    given: bool
+    wording: str
+    at: datetime
+
+
+async def record_consent(
+    member_id: int,
+    consent: ConsentGiven,
+    *,
+    source: str,
+    at: datetime,
+    staff_id: int | None = None,
+    store_id: int | None = None,
+) -> None:
+    """Append a record and note it in the timeline."""
+    async with database.transaction():
+        consent_id = await database.value(
+            "INSERT INTO membership.consent (member_id, channel, purpose, given, wording, method, source, staff_id, store_id, at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+            member_id,
+            consent.channel,
+            consent.purpose,
+            consent.given,
+            consent.wording,
+            consent.method,
+            source,
+            staff_id,
+            store_id,
+            at,
+        )
+        await database.execute(
+            "INSERT INTO membership.event (member_id, kind, ref, at, store_id, data) VALUES ($1, $2, $3, $4, $5, $6)",
+            member_id,
+            "consent_given" if consent.given else "consent_withdrawn",
+            f"consent:{consent_id}",
+            at,
+            store_id,
+            msgspec.json.encode({"channel": consent.channel, "purpose": consent.purpose}).decode(),
+        )
+
+
+async def current_consents(member_id: int) -> list[CurrentConsent]:
+    """The newest record of each channel and purpose."""
+    rows = await database.rows(
+        "SELECT DISTINCT ON (channel, purpose) channel, purpose, given, wording, at FROM membership.consent "
+        "WHERE member_id = $1 ORDER BY channel, purpose, id DESC",
+        member_id,
+    )
+    return [CurrentConsent(**dict(row)) for row in rows]
+
+
+# Members who may be sent marketing by a channel ($CHANNEL); for joining into audience queries.
+CONSENTING = """
+    SELECT member_id FROM (
+        SELECT DISTINCT ON (member_id) member_id, given FROM membership.consent
+        WHERE channel = '{channel}' AND purpose = 'marketing' ORDER BY member_id, id DESC
+    ) newest WHERE given
+"""

@@ -1,0 +1,44 @@
+"""What membership/ refuses."""
+
+from errors import DomainError, InvalidInput, NotFound
+
+
+class UnknownMember(NotFound):
+    """No member goes by this card number."""
+
+    def __init__(self, *, number: str) -> None:
+        super().__init__(kind="member with card", name=number)
+
+
+class CardReplaced(DomainError):
+    """The card was reported lost and replaced; the member's new one works."""
+
+    status = 410
+
+    def __init__(self, *, number: str) -> None:
+        super().__init__(f"Card {number} has been replaced and is no longer valid. Look the member up by phone.", number=number)
+
+
+class InvalidCard(InvalidInput):
+    """Not a card number at all: wrong length, prefix or check digit."""
+
+    def __init__(self, *, number: str, why: str) -> None:
+        super().__init__(field="member", why=f"{number!r} {why}")
+        self.facts["number"] = number
+
+
+class InvalidPhone(InvalidInput):
+    def __init__(self, *, phone: str, region: str) -> None:
+        super().__init__(
+            field="phone", why=f"{phone!r} is no phone number; write it as dialled in {region}, or with + and the country code"
+        )
+
+
+class MemberExists(DomainError):
+    """Phone, e-mail or reference already belong to a member."""
+
+    def __init__(self, *, field: str, candidates: list[dict[str, str]]) -> None:
+        super().__init__(f"This {field} already belongs to a member.", field=field, candidates=candidates)
+
+
+__all__ = ["CardReplaced", "InvalidCard", "InvalidPhone", "MemberExists", "UnknownMember"]

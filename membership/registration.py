@@ -1,0 +1,172 @@
+"""Becoming a member."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+import msgspec
+
+import database
+from errors import InvalidInput
+from membership.cards import NEXT_NUMBER
+from membership.consent import ConsentGiven, record_consent
+from membership.contact import normal_email, normal_phone
+from membership.errors import MemberExists
+from stores.chain import the_chain
+from stores.errors import UnknownStore
+
+Language = Literal["en", "zh-Hans", "zh-Hant", "ms"]
+
+
+class BirthDate(msgspec.Struct, frozen=True, kw_only=True):
+    """A birthday; the year may stay unknown."""
+
+    month: int
+    day: int
+    year: int | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            # 2000 is a leap year: without a year 29 February is a birthday.
+            date(self.year or 2000, self.month, self.day)
+        except ValueError:
+            raise ValueError(f"{self.year or ''}-{self.month}-{self.day} is no day of the calendar") from None
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a new member gives; phone and name are enough."""
+
+    name: str
+    phone: str | None = None
+    email: str | None = None
+    birth: BirthDate | None = None
+    gender: Literal["", "female", "male", "other"] = ""
+    language: Language | None = None
+    home_store: str | None = None
+    tags: list[str] = []
+    notes: str = ""
+    external_ref: str | None = None
+    consents: list[ConsentGiven] = []
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a registration came from."""
+
+    channel: str = "till"
+    store: str | None = None
+    till: str | None = None
+    staff_id: int | None = None
+    import_id: int | None = None
+
+
+async def register(registration: Registration, *, source: Source, at: datetime | None = None) -> int:
+    """Make a member with a card; its id. Raises `MemberExists` with the candidates when phone or e-mail is taken."""
+    at = at or datetime.now(UTC)
+    chain = await the_chain()
+    name = registration.name.strip()
+    if not name or len(name) > 200:
+        raise InvalidInput(field="name", why="1 to 200 characters are needed")
+    if not (registration.phone or registration.external_ref):
+        raise InvalidInput(field="phone", why="is needed")
+    phone = normal_phone(registration.phone, chain.region) if registration.phone else None
+    email = normal_email(registration.email) if registration.email else None
+    birth = registration.birth
+    async with database.transaction():
+        home_store_id = await _store_id(registration.home_store or source.store)
+        # The unique indexes decide, so two tills that register the same phone at once make one member.
+        member_id = await database.value(
+            "INSERT INTO membership.member (name, phone, email, birth_year, birth_month, birth_day, gender, language, "
+            "home_store_id, tags, notes, external_ref, source, registered_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING RETURNING id",
+            name,
+            phone,
+            email,
+            birth and birth.year,
+            birth and birth.month,
+            birth and birth.day,
+            registration.gender,
+            registration.language or chain.language,
+            home_store_id,
+            registration.tags,
+            registration.notes,
+            registration.external_ref,
+            msgspec.json.encode(source).decode(),
+            at,
+        )
+        if member_id is None:
+            await _refuse_duplicate(phone=phone, email=email, external_ref=registration.external_ref)
+        await _issue_cards([member_id])
+        for consent in registration.consents:
+            await record_consent(member_id, consent, source=source.channel, staff_id=source.staff_id, store_id=home_store_id, at=at)
+        await _note_registrations([member_id])
+    return int(member_id)
+
+
+async def register_references(
+    references: Sequence[str], *, prefix_name: str, source: Source, at: datetime
+) -> dict[str, int]:
+    """Members by external reference, made where they do not exist yet; set-based, for imports."""
+    async with database.transaction():
+        made = await database.rows(
+            "INSERT INTO membership.member (name, external_ref, language, source, registered_at) "
+            "SELECT $2 || ref, ref, (SELECT language FROM stores.chain), $3, $4 FROM unnest($1::text[]) ref "
+            "ON CONFLICT (external_ref) DO NOTHING RETURNING id",
+            list(references),
+            prefix_name,
+            msgspec.json.encode(source).decode(),
+            at,
+        )
+        ids = [row["id"] for row in made]
+        await _issue_cards(ids)
+        await _note_registrations(ids)
+    return await identify(references)
+
+
+async def identify(references: Sequence[str]) -> dict[str, int]:
+    """Members by external reference or card number; those that do not exist are left out."""
+    rows = await database.rows(
+        "SELECT external_ref AS ref, id FROM membership.member WHERE external_ref = ANY($1) AND status = 'active' "
+        "UNION ALL SELECT number, member_id FROM membership.card WHERE number = ANY($1)",
+        list(references),
+    )
+    return {row["ref"]: row["id"] for row in rows}
+
+
+async def _store_id(code: str | None) -> int | None:
+    if code is None:
+        return None
+    store_id = await database.value("SELECT id FROM stores.store WHERE code = $1", code)
+    if store_id is None:
+        raise UnknownStore(code=code)
+    return int(store_id)
+
+
+async def _issue_cards(member_ids: Sequence[int]) -> None:
+    await database.execute(
+        f"INSERT INTO membership.card (number, member_id) SELECT {NEXT_NUMBER}, id FROM unnest($1::bigint[]) id",
+        list(member_ids),
+    )
+
+
+async def _note_registrations(member_ids: Sequence[int]) -> None:
+    await database.execute(
+        "INSERT INTO membership.event (member_id, kind, ref, at, store_id, data) "
+        "SELECT id, 'registered', 'member:' || id, registered_at, home_store_id, source FROM membership.member "
+        "WHERE id = ANY($1::bigint[])",
+        list(member_ids),
+    )
+
+
+async def _refuse_duplicate(**given: str | None) -> None:
+    for field, value in given.items():
+        if value is None:
+            continue
+        rows = await database.rows(
+            f"SELECT number, name FROM membership.member JOIN membership.card ON member_id = member.id "
+            f"WHERE {field} = $1 AND member.status = 'active' AND card.status = 'active'",
+            value,
+        )
+        candidates: list[dict[str, Any]] = [dict(row) for row in rows]
+        if candidates:
+            raise MemberExists(field=field, candidates=candidates)
+    raise MemberExists(field="external_ref", candidates=[])

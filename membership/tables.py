@@ -1,0 +1,84 @@
+"""Tables of the schema `membership`. Constraints, partial and composite indexes stand in the migrations."""
+
+from piccolo.columns import (
+    JSONB,
+    Array,
+    BigInt,
+    BigSerial,
+    Boolean,
+    ForeignKey,
+    Integer,
+    OnDelete,
+    SmallInt,
+    Text,
+    Timestamptz,
+)
+from piccolo.table import Table
+
+from stores.tables import Staff, Store
+
+
+class Member(Table, schema="membership"):
+    id = BigSerial(primary_key=True, null=False)
+    name = Text(default=None, null=False)
+    phone = Text(default=None, null=True)
+    email = Text(default=None, null=True)
+    birth_year = SmallInt(default=None, null=True)
+    birth_month = SmallInt(default=None, null=True)
+    birth_day = SmallInt(default=None, null=True)
+    gender = Text(default="", null=False)
+    language = Text(default="en", null=False)
+    home_store_id = ForeignKey(Store, default=None, null=True, on_delete=OnDelete.restrict)
+    external_ref = Text(default=None, null=True, unique=True)
+    tags = Array(Text(), default=list, null=False)
+    notes = Text(default="", null=False)
+    source = JSONB(default="{}", null=False)
+    status = Text(default="active", null=False)
+    registered_at = Timestamptz(null=False)
+
+
+class Card(Table, schema="membership"):
+    number = Text(primary_key=True, default=None, null=False)
+    member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    status = Text(default="active", null=False)
+    issued_at = Timestamptz(null=False)
+
+
+class Consent(Table, schema="membership"):
+    id = BigSerial(primary_key=True, null=False)
+    member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    channel = Text(default=None, null=False)
+    purpose = Text(default=None, null=False)
+    given = Boolean(default=None, null=False)
+    wording = Text(default=None, null=False)
+    source = Text(default="", null=False)
+    method = Text(default="", null=False)
+    staff_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
+    store_id = ForeignKey(Store, default=None, null=True, on_delete=OnDelete.restrict)
+    at = Timestamptz(null=False)
+
+
+class Consumption(Table, schema="membership"):
+    member_id = ForeignKey(Member, primary_key=True, default=None, null=False, on_delete=OnDelete.restrict)
+    first_purchase = Timestamptz(default=None, null=True)
+    last_purchase = Timestamptz(default=None, null=True)
+    receipts = Integer(default=0, null=False)
+    units = BigInt(default=0, null=False)
+    spend = BigInt(default=0, null=False)
+    gross_receipts = Integer(default=0, null=False)
+    gross_spend = BigInt(default=0, null=False)
+    gross_last_purchase = Timestamptz(default=None, null=True)
+    returns = Integer(default=0, null=False)
+    returned = BigInt(default=0, null=False)
+    store_ids = Array(BigInt(), default=list, null=False)
+
+
+class Event(Table, schema="membership"):
+    id = BigSerial(primary_key=True, null=False)
+    member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    kind = Text(default=None, null=False)
+    ref = Text(default=None, null=False)
+    at = Timestamptz(null=False)
+    recorded_at = Timestamptz(null=False)
+    store_id = ForeignKey(Store, default=None, null=True, on_delete=OnDelete.restrict)
+    data = JSONB(default="{}", null=False)

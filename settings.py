@@ -1,0 +1,83 @@
+"""What the environment says. Read once; an unusable value names its variable."""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import msgspec
+import platformdirs
+
+from errors import DomainError
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class SettingRefused(DomainError):
+    """A setting is missing or unusable; the message names the variable."""
+
+    status = 500
+
+    def __init__(self, *, variable: str, why: str) -> None:
+        super().__init__(f"{variable}: {why}", variable=variable)
+
+
+class Settings(msgspec.Struct, frozen=True, rename=lambda name: name.upper()):
+    """Every setting there is. `docs/settings.md` lists the same ones; a test compares the two."""
+
+    regulars_env: Literal["development", "production"] = "development"
+    regulars_home: str = ""
+    database_url: str = ""
+    database_pool_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 16
+    redis_url: str = ""
+    secret_key: str = ""
+    smtp_url: str = ""
+    mail_from: str = "Regulars <regulars@localhost>"
+    base_url: str = "http://127.0.0.1:8000"
+    session_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 12
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """Decode `environment`. Raises `SettingRefused` naming the first variable that cannot be used."""
+        known = {field.encode_name for field in msgspec.structs.fields(cls)}
+        given = {name: value for name, value in environment.items() if name in known and value != ""}
+        try:
+            settings = msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            reason, _, place = str(error).partition(" - at `$.")
+            raise SettingRefused(variable=place.rstrip("`") or "environment", why=reason) from None
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        for variable, url, schemes in (
+            ("DATABASE_URL", self.database_url, ("postgres://", "postgresql://")),
+            ("REDIS_URL", self.redis_url, ("redis://", "rediss://", "unix://")),
+            ("SMTP_URL", self.smtp_url, ("smtp://", "smtps://")),
+        ):
+            if url and not url.startswith(schemes):
+                raise SettingRefused(variable=variable, why=f"must start with {' or '.join(schemes)}")
+        if self.regulars_env == "production" and len(self.secret_key) < 32:
+            raise SettingRefused(
+                variable="SECRET_KEY",
+                why="is required in production: at least 32 random characters (openssl rand -base64 48)",
+            )
+
+    @property
+    def home(self) -> Path:
+        """Where the embedded servers keep their data."""
+        if self.regulars_home:
+            return Path(self.regulars_home).expanduser().resolve()
+        return Path(platformdirs.user_data_dir("regulars"))
+
+    @property
+    def secret(self) -> str:
+        """`SECRET_KEY`, or outside production a fixed stand-in, so that a first try needs no setting."""
+        return self.secret_key or "development only: not a secret"
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings."""
+    return Settings.read(os.environ)

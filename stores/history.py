@@ -1,0 +1,344 @@
+"""Loading a chain's past receipts: millions of lines by COPY, in memory bounded by one batch.
+
+The caller opens one transaction around `begin`, `add` for each batch and `finish`. What was loaded stands in the
+temporary table `imported_receipt` until that transaction ends, for membership/ and loyalty/ to build on.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import database
+from stores.cancellations import match_cancellations
+from stores.chain import Chain
+from stores.history_reading import KINDS, RETURN, Ints, LineBatch
+from stores.profiles import ReceiptProfile
+from stores.receipts import fingerprint
+from stores.tabular import Reject
+
+
+class HistoryCounts(msgspec.Struct, kw_only=True):
+    """What one import did."""
+
+    rows: int = 0
+    lines: int = 0
+    receipts: int = 0
+    unchanged: int = 0
+    stores: int = 0
+    products: int = 0
+    matched_returns: int = 0
+    blind_returns: int = 0
+
+
+class HistoryLoad(msgspec.Struct, kw_only=True):
+    """One import in progress."""
+
+    import_id: int
+    profile: ReceiptProfile
+    chain: Chain
+    counts: HistoryCounts
+    store_ids: dict[str, int]
+    product_ids: dict[str, tuple[int, bool]]
+
+
+async def begin(*, file: str, profile: ReceiptProfile, chain: Chain) -> HistoryLoad:
+    """Start an import: its row, and the temporary tables it fills."""
+    import_id = await database.value(
+        "INSERT INTO stores.import_run (kind, file, profile) VALUES ('receipts', $1, $2) RETURNING id", file, profile.name
+    )
+    await database.execute(
+        "CREATE TEMP TABLE imported_receipt (LIKE stores.receipt INCLUDING DEFAULTS) ON COMMIT DROP;"
+        "CREATE TEMP TABLE seen_receipt (receipt_id bigint, member_id bigint, kind text, business_time timestamptz,"
+        " fingerprint bigint, line_count int, row bigint) ON COMMIT DROP"
+    )
+    stores = await database.rows("SELECT code, id FROM stores.store")
+    return HistoryLoad(
+        import_id=import_id,
+        profile=profile,
+        chain=chain,
+        counts=HistoryCounts(),
+        store_ids={store["code"]: store["id"] for store in stores},
+        product_ids={},
+    )
+
+
+async def unknown_references(load: HistoryLoad, batch: LineBatch) -> list[Reject]:
+    """Rows whose store or SKU does not exist; none when the profile makes them as they appear."""
+    if load.profile.creates:
+        return []
+    await _learn_products(load, batch)
+    rejects = []
+    for column, values, known in (
+        (load.profile.store, batch.store, load.store_ids),
+        (load.profile.sku, batch.sku, load.product_ids),
+    ):
+        missing = [name for name in pc.unique(values).to_pylist() if name not in known]
+        if missing:
+            for index in np.flatnonzero(pc.is_in(values, value_set=pa.array(missing)).to_numpy(zero_copy_only=False)):
+                name = values[int(index)].as_py()
+                rejects.append(Reject(int(batch.rows[index]), column, f"{name!r} is unknown; import it first"))
+    return rejects
+
+
+async def add(load: HistoryLoad, batch: LineBatch, members: Mapping[str, int]) -> None:
+    """Write one batch. A receipt may go on in a later batch: its lines need not stand together in the file."""
+    if len(batch.rows) == 0:
+        return
+    if load.profile.creates:
+        await _make_stores(load, batch)
+    await _learn_products(load, batch)
+    sku_ids, sku_goods = _by_value(batch.sku, {sku: found[0] for sku, found in load.product_ids.items()}), None
+    sku_goods = _by_value(batch.sku, {sku: int(found[1]) for sku, found in load.product_ids.items()}).astype(bool)
+    heads = _receipt_heads(load, batch, members, sku_ids, sku_goods)
+    ids, line_offset, ours = await _identify(load, heads)
+    await _note_seen(heads, ids, ~ours)
+    await _write(load, batch, heads, ids, line_offset, ours, sku_ids)
+    load.counts.rows += len(batch.rows)
+
+
+async def finish(load: HistoryLoad) -> list[Reject]:
+    """Match returns to their sales; the rows of receipts that are recorded with other content."""
+    await database.execute("ANALYZE imported_receipt")
+    await database.execute(
+        # Receipts that went on in later batches have their totals in stores.receipt only.
+        "UPDATE imported_receipt i SET (total, gross, eligible, units, line_count, business_time) = (r.total, r.gross, r.eligible, r.units, "
+        "r.line_count, r.business_time) FROM stores.receipt r WHERE r.id = i.id AND r.line_count <> i.line_count"
+    )
+    load.counts.receipts = await database.value("SELECT count(*) FROM imported_receipt")
+    load.counts.unchanged = await database.value("SELECT count(DISTINCT receipt_id) FROM seen_receipt")
+    load.counts.matched_returns, load.counts.blind_returns = await match_cancellations()
+    differing = await database.rows(_DIFFERING)
+    load.counts.unchanged -= len(differing)
+    return [
+        Reject(row["row"], load.profile.number, f"receipt {row['number']} is recorded with different content")
+        for row in differing
+    ]
+
+
+_DIFFERING = """
+SELECT min(s.row) AS row, r.number FROM seen_receipt s JOIN stores.receipt r ON r.id = s.receipt_id
+GROUP BY r.id
+HAVING sum(s.line_count) <> r.line_count OR min(s.business_time) <> r.business_time OR min(s.kind) <> r.kind
+    OR max(s.member_id) IS DISTINCT FROM r.member_id
+    -- Wrapping sums: numeric here, so brought back into 64 bits.
+    OR mod(sum(s.fingerprint) - r.fingerprint, 18446744073709551616) <> 0
+ORDER BY 1
+"""
+
+
+def _by_value(values: pa.Array, numbers: Mapping[str, int]) -> Ints:
+    coded = values.dictionary_encode()
+    table = np.array([numbers[name] for name in coded.dictionary.to_pylist()], dtype=np.int64)
+    taken: Ints = table[coded.indices.to_numpy(zero_copy_only=False)]
+    return taken
+
+
+class _Heads(msgspec.Struct, kw_only=True):
+    """The receipts of a batch, one element each, and `of_line`: which of them a line belongs to."""
+
+    of_line: Ints
+    order: Ints
+    store_id: Ints
+    till: list[str]
+    number: list[str]
+    seconds: Ints
+    kind: list[str]
+    member_id: list[int | None]
+    total: Ints
+    gross: Ints
+    eligible: Ints
+    units: Ints
+    line_count: Ints
+    fingerprint: Ints
+    row: Ints
+
+
+def _receipt_heads(
+    load: HistoryLoad, batch: LineBatch, members: Mapping[str, int], sku_ids: Ints, goods: np.ndarray
+) -> _Heads:
+    key = pc.binary_join_element_wise(batch.store, batch.till, batch.number, "\x1f").dictionary_encode()
+    of_line = key.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    order = np.argsort(of_line, kind="stable")
+    starts = np.flatnonzero(np.diff(of_line[order], prepend=-1))
+    first = order[starts]
+
+    def summed(values: Ints) -> Ints:
+        return np.add.reduceat(values[order], starts)
+
+    sold = (batch.quantity > 0) & (batch.price > 0)
+    picked = pa.array(first)
+    return _Heads(
+        of_line=of_line,
+        order=order,
+        store_id=_by_value(batch.store, load.store_ids)[first],
+        till=batch.till.take(picked).to_pylist(),
+        number=batch.number.take(picked).to_pylist(),
+        seconds=np.minimum.reduceat(batch.seconds[order], starts),
+        kind=[KINDS[kind] for kind in np.maximum.reduceat(batch.kind[order], starts)],
+        member_id=[members[ref] if ref is not None else None for ref in batch.member.take(picked).to_pylist()],
+        total=summed(batch.amount),
+        gross=summed(np.where(sold, batch.amount, 0)),
+        eligible=summed(np.where(goods, batch.amount, 0)),
+        units=summed(batch.quantity),
+        line_count=np.diff(starts, append=len(order)),
+        fingerprint=summed(fingerprint(sku_ids, batch.quantity, batch.price, batch.discount)),
+        row=batch.rows[first],
+    )
+
+
+async def _identify(load: HistoryLoad, heads: _Heads) -> tuple[Ints, Ints, np.ndarray]:
+    """Each head's receipt id, how many lines it has already, and whether it belongs to this import."""
+    count = len(heads.number)
+    ids, offset = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    ours = np.ones(count, dtype=bool)
+    known = await database.rows(
+        "SELECT i - 1 AS i, r.id, r.line_count, r.import_id FROM unnest($1::bigint[], $2::text[], $3::text[]) "
+        "WITH ORDINALITY k (store_id, till, number, i) JOIN stores.receipt r USING (store_id, till, number)",
+        heads.store_id.tolist(),
+        heads.till,
+        heads.number,
+    )
+    for row in known:
+        ids[row["i"]], offset[row["i"]] = row["id"], row["line_count"]
+        ours[row["i"]] = row["import_id"] == load.import_id
+    new = np.flatnonzero(ids == 0)
+    reserved = await database.rows(
+        "SELECT nextval('stores.receipt_id_seq') AS id FROM generate_series(1, $1)", len(new)
+    )
+    ids[new] = [row["id"] for row in reserved]
+    return ids, offset, ours
+
+
+async def _note_seen(heads: _Heads, ids: Ints, seen: np.ndarray) -> None:
+    if not seen.any():
+        return
+    picked = np.flatnonzero(seen)
+    await database.copy_in(
+        "seen_receipt",
+        pa.RecordBatch.from_pydict(
+            {
+                "receipt_id": ids[picked],
+                "member_id": pa.array([heads.member_id[i] for i in picked], pa.int64()),
+                "kind": [heads.kind[i] for i in picked],
+                "business_time": _times(heads.seconds[picked]),
+                "fingerprint": heads.fingerprint[picked],
+                "line_count": heads.line_count[picked],
+                "row": heads.row[picked],
+            }
+        ),
+    )
+
+
+async def _write(
+    load: HistoryLoad, batch: LineBatch, heads: _Heads, ids: Ints, line_offset: Ints, ours: np.ndarray, sku_ids: Ints
+) -> None:
+    new = np.flatnonzero(ours & (line_offset == 0))
+    if len(new):
+        receipts = pa.RecordBatch.from_pydict(
+            {
+                "id": ids[new],
+                "store_id": heads.store_id[new],
+                "till": [heads.till[i] for i in new],
+                "number": [heads.number[i] for i in new],
+                "business_time": _times(heads.seconds[new]),
+                "kind": [heads.kind[i] for i in new],
+                "member_id": pa.array([heads.member_id[i] for i in new], pa.int64()),
+                "import_id": np.full(len(new), load.import_id),
+                "total": heads.total[new],
+                "gross": heads.gross[new],
+                "eligible": heads.eligible[new],
+                "units": heads.units[new],
+                "line_count": heads.line_count[new],
+                "fingerprint": heads.fingerprint[new],
+            }
+        )
+        await database.copy_in("stores.receipt", receipts)
+        await database.copy_in("imported_receipt", receipts)
+    for i in np.flatnonzero(ours & (line_offset > 0)):
+        await database.execute(
+            "UPDATE stores.receipt SET total = total + $2, gross = gross + $3, eligible = eligible + $4, units = units + $5, "
+            "line_count = line_count + $6, fingerprint = ((fingerprint::numeric + $7::bigint + 27670116110564327424) "
+            "% 18446744073709551616 - 9223372036854775808)::bigint, business_time = least(business_time, $8) WHERE id = $1",
+            *(int(column[i]) for column in (ids, heads.total, heads.gross, heads.eligible, heads.units)),
+            int(heads.line_count[i]),
+            int(heads.fingerprint[i]),
+            _times(heads.seconds[[i]])[0].as_py(),
+        )
+    # Line numbers count within the receipt, in file order.
+    starts = np.flatnonzero(np.diff(heads.of_line[heads.order], prepend=-1))
+    within = np.empty(len(heads.order), dtype=np.int64)
+    within[heads.order] = np.arange(len(heads.order)) - np.repeat(starts, np.diff(starts, append=len(heads.order))) + 1
+    keep = ours[heads.of_line]
+    of_line = heads.of_line[keep]
+    if len(of_line) == 0:
+        return
+    await database.copy_in(
+        "stores.receipt_line",
+        pa.RecordBatch.from_pydict(
+            {
+                "receipt_id": ids[of_line],
+                "line_no": within[keep] + line_offset[of_line],
+                "product_id": sku_ids[keep],
+                "quantity": batch.quantity[keep],
+                "unit_price": _decimal4(batch.price[keep]),
+                "discount": batch.discount[keep],
+                "amount": batch.amount[keep],
+            }
+        ),
+    )
+    load.counts.lines += len(of_line)
+
+
+def _times(seconds: Ints) -> pa.Array:
+    return pa.array(seconds, pa.int64()).cast(pa.timestamp("s", tz="UTC"))
+
+
+def _decimal4(scaled: Ints) -> pa.Array:
+    """Decimals of four places from their ten-thousandths, by laying out Arrow's 128-bit words."""
+    words = np.empty((len(scaled), 2), dtype=np.int64)
+    words[:, 0], words[:, 1] = scaled, scaled >> 63
+    return pa.Decimal128Array.from_buffers(pa.decimal128(18, 4), len(scaled), [None, pa.py_buffer(words)])
+
+
+async def _make_stores(load: HistoryLoad, batch: LineBatch) -> None:
+    for code in pc.unique(batch.store).to_pylist():
+        if code not in load.store_ids:
+            load.store_ids[code] = await database.value(
+                "INSERT INTO stores.store (code, name, time_zone) VALUES ($1, $2, $3) RETURNING id",
+                code,
+                code.replace("-", " ").title(),
+                load.chain.time_zone,
+            )
+            load.counts.stores += 1
+
+
+async def _learn_products(load: HistoryLoad, batch: LineBatch) -> None:
+    """Make sure `product_ids` knows the batch's SKUs that exist; with a creating profile, all of them."""
+    new = [sku for sku in pc.unique(batch.sku).to_pylist() if sku not in load.product_ids]
+    if not new:
+        return
+    if load.profile.creates:
+        load.counts.products += await database.execute(
+            "INSERT INTO stores.product (sku, name, kind) SELECT sku, name, CASE WHEN sku ~ $3 THEN 'service' WHEN sku ~ $4 "
+            "THEN 'gift_card' ELSE 'goods' END FROM unnest($1::text[], $2::text[]) AS p (sku, name) "
+            "ON CONFLICT (sku) DO NOTHING",
+            new,
+            _names(batch, new),
+            load.profile.service_skus or "^$",
+            load.profile.gift_card_skus or "^$",
+        )
+    rows = await database.rows("SELECT sku, id, kind = 'goods' AS goods FROM stores.product WHERE sku = ANY($1)", new)
+    load.product_ids.update({row["sku"]: (row["id"], row["goods"]) for row in rows})
+
+
+def _names(batch: LineBatch, skus: list[str]) -> list[str]:
+    """The first description that each SKU comes with."""
+    described = pa.table({"sku": batch.sku, "name": batch.description}).filter(pc.not_equal(batch.description, ""))
+    first = dict(zip(reversed(described["sku"].to_pylist()), reversed(described["name"].to_pylist()), strict=True))
+    return [first.get(sku, "") for sku in skus]
+
+
+__all__ = ["RETURN", "HistoryCounts", "HistoryLoad", "add", "begin", "finish", "unknown_references"]

@@ -1,0 +1,55 @@
+"""Money is integer minor units and a currency. Floats never touch it."""
+
+import re
+from decimal import ROUND_HALF_UP, Decimal
+
+from errors import InvalidInput
+
+# ISO 4217: the currencies whose minor unit is not a hundredth.
+_EXPONENTS = {"BHD": 3, "CLP": 0, "IQD": 3, "ISK": 0, "JOD": 3, "JPY": 0, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "VND": 0}
+
+
+def exponent_of(currency: str) -> int:
+    """How many decimals the currency has (ISO 4217)."""
+    return _EXPONENTS.get(currency, 2)
+
+
+def shown(minor: int, currency: str) -> str:
+    """`MYR 15.30` for 1530."""
+    exponent = exponent_of(currency)
+    amount = Decimal(minor).scaleb(-exponent)
+    return f"{currency} {amount:,.{exponent}f}"
+
+
+def parsed(text: str, currency: str, *, field: str) -> int:
+    """Minor units of a decimal such as `15.30`. Raises `InvalidInput` for anything the currency cannot say."""
+    if not re.fullmatch(r"-?\d{1,12}(\.\d{1,6})?", text):
+        raise InvalidInput(field=field, why=f"{text!r} is not an amount such as 15.30")
+    minor = Decimal(text).scaleb(exponent_of(currency))
+    if minor != minor.to_integral_value():
+        raise InvalidInput(field=field, why=f"{text!r} is finer than the smallest unit of {currency}")
+    return int(minor)
+
+
+def share(amount: int, part: int, whole: int) -> int:
+    """`amount * part / whole` rounded half away from zero, for splitting a discount or a refund over units."""
+    if whole == 0:
+        return 0
+    return int((Decimal(amount) * part / whole).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def spread(amount: int, weights: list[int]) -> list[int]:
+    """Split `amount` in proportion to `weights`; the parts sum to `amount` exactly.
+
+    Cumulative rounding down: part i is floor(amount*W_i/W) - floor(amount*W_(i-1)/W), W_i the running sum of weights.
+    """
+    whole = sum(weights)
+    if whole == 0:
+        return [0] * len(weights)
+    parts, running, given = [], 0, 0
+    for weight in weights:
+        running += weight
+        due = amount * running // whole
+        parts.append(due - given)
+        given = due
+    return parts

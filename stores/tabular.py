@@ -1,0 +1,112 @@
+"""Reading delimited files as a stream of Arrow batches in bounded memory.
+
+Every value arrives as text with the number of its row, because only the reader of a column knows what is wrong with it.
+A row is a record; the header is row 1.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from stores.errors import FileRefused
+
+BLOCK_BYTES = 4 << 20
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """Why a row was left out."""
+
+    row: int
+    column: str
+    reason: str
+
+
+class TextBatch(msgspec.Struct, frozen=True):
+    """Rows of a file: their numbers, shape (n,), and their columns as text."""
+
+    rows: npt.NDArray[np.int64]
+    columns: pa.RecordBatch
+    rejects: list[Reject]
+
+
+def read(path: Path, *, required: Sequence[str], optional: Sequence[str] = (), delimiter: str = ",") -> Iterator[TextBatch]:
+    """Stream `path` (plain, .gz, .bz2). Raises `FileRefused` before the first batch when the file as a whole is wrong."""
+    header = _header(path, delimiter)
+    _check_header(header, required, optional, delimiter)
+    short: list[Reject] = []
+
+    def wrong_length(row: pa_csv.InvalidRow) -> str:
+        short.append(
+            Reject(row.number or 0, "", f"has {row.actual_columns} values where the header has {row.expected_columns}")
+        )
+        return "skip"
+
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            reader = pa_csv.open_csv(
+                stream,
+                read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False, encoding="utf-8"),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=delimiter, newlines_in_values=True, invalid_row_handler=wrong_length
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
+                ),
+            )
+            row = 2
+            for batch in reader:
+                numbers = _numbered(row, batch.num_rows, [reject.row for reject in short])
+                yield TextBatch(numbers, batch, list(short))
+                row = int(max([row - 1, *numbers[-1:], *(reject.row for reject in short)])) + 1
+                short.clear()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FileRefused(field="file", why=f"{path.name} cannot be read: {error}") from None
+
+
+def _numbered(start: int, count: int, left_out: list[int]) -> npt.NDArray[np.int64]:
+    """Row numbers of the `count` rows from `start` on that are not among `left_out`."""
+    numbers = np.arange(start, start + count + len(left_out))
+    return numbers[~np.isin(numbers, left_out)][:count]
+
+
+def _header(path: Path, delimiter: str) -> list[str]:
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            first = bytes(stream.read(1 << 16)).split(b"\n", 1)[0].decode("utf-8-sig").strip("\r")
+    except FileNotFoundError:
+        raise FileRefused(field="file", why=f"{path} does not exist") from None
+    except UnicodeDecodeError:
+        raise FileRefused(field="file", why=f"{path.name} is not UTF-8 text") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise FileRefused(field="file", why=f"{path.name} cannot be read: {error}") from None
+    if not first.strip():
+        raise FileRefused(field="file", why=f"{path.name} is empty")
+    return next(csv.reader([first], delimiter=delimiter))
+
+
+def _check_header(header: list[str], required: Sequence[str], optional: Sequence[str], delimiter: str) -> None:
+    if len(header) == 1 and len(required) > 1:
+        for other, name in ((";", "';'"), ("\t", "tabs"), ("|", "'|'"), (",", "','")):
+            if other != delimiter and other in header[0]:
+                raise FileRefused(
+                    field="file",
+                    why=f"the columns are separated by {name}, not {delimiter!r}; say --delimiter {other!r}",
+                )
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise FileRefused(field="file", why=f"the header lacks {', '.join(missing)}; it has {', '.join(header)}")
+    unknown = [name for name in header if name not in (*required, *optional)]
+    if unknown:
+        raise FileRefused(
+            field="file",
+            why=f"unknown column {', '.join(map(repr, unknown))}; known are {', '.join((*required, *optional))}",
+        )
+    twice = {name for name in header if header.count(name) > 1}
+    if twice:
+        raise FileRefused(field="file", why=f"column {', '.join(sorted(twice))} stands twice in the header")
