@@ -102,35 +102,31 @@ WITH back AS (
     JOIN stores.product p ON p.id = l.product_id AND p.kind = 'goods'
     WHERE i.kind = 'return' GROUP BY 1, 2, 3, 4
 ), earned AS (
-    SELECT sale_id, account_id, lot_id, amount AS points, amount AS free FROM posting
+    SELECT sale_id, account_id, lot_id, amount AS free, explanation->'rules'->0 AS base FROM posting
     UNION ALL
-    SELECT lot.receipt_id, lot.account_id, lot.id, lot.points, lot.remaining - lot.held FROM loyalty.lot
-    WHERE lot.receipt_id IN (SELECT sale_id FROM back)
+    SELECT lot.receipt_id, lot.account_id, lot.id, lot.remaining - lot.held, entry.explanation->'rules'->0
+    FROM loyalty.lot JOIN loyalty.entry ON entry.id = lot.entry_id WHERE lot.receipt_id IN (SELECT sale_id FROM back)
 ), before AS (
     SELECT b.sale_id, -coalesce(sum(l.amount), 0) AS amount FROM (SELECT DISTINCT sale_id FROM back) b
     JOIN stores.receipt_line l ON l.original_id = b.sale_id
     JOIN stores.product p ON p.id = l.product_id AND p.kind = 'goods'
     WHERE l.receipt_id NOT IN (SELECT id FROM imported_receipt) GROUP BY 1
 ), running AS (
-    SELECT back.*, sale.eligible, rule.points AS per_points, rule.per,
+    SELECT back.*, earned.account_id, earned.lot_id, earned.free, sale.eligible, rule.points AS per_points, rule.per,
         -- Sums of bigints are numeric; brought back, so that division rounds down as the till's does.
         (coalesce(before.amount, 0) + sum(back.amount) OVER w - back.amount)::bigint AS returned_before,
         (coalesce(before.amount, 0) + sum(back.amount) OVER w)::bigint AS returned_after
     FROM back JOIN stores.receipt sale ON sale.id = back.sale_id
+    JOIN earned USING (sale_id)
+    JOIN loyalty.earn_rule rule ON (rule.code, rule.version) = (base->>'rule', (base->>'version')::int)
     LEFT JOIN before USING (sale_id)
-    JOIN loyalty.earn_rule rule ON (rule.code, rule.version) = (
-        SELECT e.explanation->'rules'->0->>'rule', (e.explanation->'rules'->0->>'version')::int
-        FROM (SELECT explanation FROM posting WHERE receipt_id = back.sale_id AND kind = 'earn'
-              UNION ALL SELECT explanation FROM loyalty.entry WHERE receipt_id = back.sale_id AND kind = 'earn') e LIMIT 1)
     WINDOW w AS (PARTITION BY back.sale_id ORDER BY back.business_time, back.return_id)
 ), due AS (
     SELECT running.*, greatest(eligible - returned_before, 0) * per_points / per
         - greatest(eligible - returned_after, 0) * per_points / per AS due FROM running
 ), taken AS (
-    SELECT due.*, earned.account_id, earned.lot_id,
-        (least(sum(due) OVER w, free) - least(sum(due) OVER w - due, free))::bigint AS points
-    FROM due JOIN earned USING (sale_id)
-    WINDOW w AS (PARTITION BY sale_id ORDER BY business_time, return_id)
+    SELECT due.*, (least(sum(due) OVER w, free) - least(sum(due) OVER w - due, free))::bigint AS points
+    FROM due WINDOW w AS (PARTITION BY sale_id ORDER BY business_time, return_id)
 ), posted AS (
     INSERT INTO posting (account_id, amount, kind, reason, event_at, store_id, receipt_id, explanation, lot_id, sale_id)
     SELECT account_id, -points, 'clawback', 'goods returned', business_time, store_id, return_id,

@@ -126,8 +126,9 @@ async def identify(references: Sequence[str]) -> dict[str, int]:
     """Members by external reference or card number; those that do not exist are left out."""
     rows = await database.rows(
         "SELECT external_ref AS ref, id FROM membership.member WHERE external_ref = ANY($1) AND status = 'active' "
-        "UNION ALL SELECT number, member_id FROM membership.card WHERE number = ANY($1)",
+        "UNION ALL SELECT number, member_id FROM membership.card WHERE number = ANY($2)",
         list(references),
+        [reference for reference in references if len(reference) == 13 and reference.isdigit()],
     )
     return {row["ref"]: row["id"] for row in rows}
 
