@@ -61,7 +61,9 @@ async def connected(*, pool_max: int = 4) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def transaction(*, inner: Literal["join", "savepoint"] = "join", snapshot: bool = False) -> AsyncIterator[Connection]:
+async def transaction(
+    *, inner: Literal["join", "savepoint"] = "join", snapshot: bool = False
+) -> AsyncIterator[Connection]:
     """Commit on leaving, roll back on any exception.
 
     A transaction opened inside another joins it, so that an edge (an HTTP request with its idempotency row, an import)
@@ -186,5 +188,7 @@ async def columns(sql: str, *arguments: object, schema: pa.Schema) -> pa.Table:
     return pa_csv.read_csv(
         pa.BufferReader(sink.getbuffer()),
         read_options=pa_csv.ReadOptions(column_names=schema.names),
-        convert_options=pa_csv.ConvertOptions(column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False
+        ),
     )

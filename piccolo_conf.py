@@ -3,10 +3,11 @@
 Importing this starts the embedded PostgreSQL when `DATABASE_URL` is unset; `database.py` imports it on first use.
 """
 
-import embedded
-from database import connection_arguments
 from piccolo.conf.apps import AppRegistry
 from piccolo.engine.postgres import PostgresEngine
+
+import embedded
+from database import connection_arguments
 from settings import settings
 
 DB = PostgresEngine(

@@ -11,7 +11,7 @@ from campaigns.errors import TemplateBroken
 
 # Sandboxed, because marketers write templates and members choose their names. Strict, because a gap in a letter is worse
 # than an error in the preview. Plain text: nothing to escape.
-_environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
+_environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

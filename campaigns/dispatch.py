@@ -18,10 +18,9 @@ import msgspec
 
 import database
 from campaigns.content import Content, render
-from campaigns.errors import WrongState
+from campaigns.errors import TemplateBroken, WrongState
 from campaigns.planning import Campaign, campaign
 from errors import Unreachable
-from membership.consent import CONSENTING
 from segmentation.cross_sell import suggest
 from stores.chain import Chain, the_chain
 from stores.money import shown
@@ -93,7 +92,13 @@ class _Sending:
     """One dispatch of one campaign, over several connections."""
 
     def __init__(
-        self, planned: Campaign, contents: dict[str, Content], chain: Chain, sender: str, at: datetime, progress: Progress
+        self,
+        planned: Campaign,
+        contents: dict[str, Content],
+        chain: Chain,
+        sender: str,
+        at: datetime,
+        progress: Progress,
     ) -> None:
         self.planned, self.contents, self.chain = planned, contents, chain
         self.sender, self.at, self.progress = sender, at, progress
@@ -101,16 +106,25 @@ class _Sending:
         self.names: dict[tuple[str, ...], list[str]] = {}
 
     async def run(self, smtp_url: str) -> None:
-        async with await _connect(smtp_url) as smtp:
+        smtp = await _connect(smtp_url)
+        try:
             while claimed := await self._claim():
-                outcomes = [await self._offer(smtp, delivery) for delivery in claimed]
-                await self._settle(claimed, outcomes)
+                outcomes: list[tuple[str, str]] = []
+                try:
+                    for delivery in claimed:
+                        if not smtp.is_connected:
+                            smtp = await _connect(smtp_url)
+                        # Noted before it is offered: whatever stops us in the middle, it is not offered again.
+                        outcomes.append(("ambiguous", "interrupted"))
+                        outcomes[-1] = await self._offer(smtp, delivery)
+                finally:
+                    await self._settle(claimed, outcomes)
+        finally:
+            smtp.close()
 
     async def _claim(self) -> list[_Claimed]:
         """Take the next of the queue and commit, before anything is offered. Consent is asked again, now."""
-        rows = await database.rows(
-            _CLAIM.format(consenting=CONSENTING.format(channel="email")), self.planned.id, CLAIM_ROWS, self.at
-        )
+        rows = await database.rows(_CLAIM, self.planned.id, CLAIM_ROWS, self.at)
         return [_Claimed(**dict(row)) for row in rows]
 
     async def _offer(self, smtp: aiosmtplib.SMTP, delivery: _Claimed) -> tuple[str, str]:
@@ -118,7 +132,11 @@ class _Sending:
         if not delivery.may:
             return "skipped", "consent withdrawn"
         try:
-            await smtp.send_message(await self._message(delivery))
+            message = await self._message(delivery)
+        except TemplateBroken as error:
+            return "failed", str(error)[:200]
+        try:
+            await smtp.send_message(message)
         except aiosmtplib.SMTPResponseException as error:
             return "failed", f"{error.code} {error.message}"[:200]
         except aiosmtplib.SMTPRecipientsRefused as error:
@@ -128,9 +146,14 @@ class _Sending:
         return "sent", ""
 
     async def _settle(self, claimed: list[_Claimed], outcomes: list[tuple[str, str]]) -> None:
+        """Write the outcomes down; what was claimed but not offered goes back to the queue."""
+        await database.execute(
+            "UPDATE campaigns.delivery SET status = 'queued', claimed_at = NULL WHERE id = ANY($1::bigint[])",
+            [delivery.id for delivery in claimed[len(outcomes) :]],
+        )
         await database.execute(
             _SETTLE,
-            [delivery.id for delivery in claimed],
+            [delivery.id for delivery in claimed[: len(outcomes)]],
             [status for status, _ in outcomes],
             [reason for _, reason in outcomes],
             self.at,
@@ -138,7 +161,7 @@ class _Sending:
         )
         for status, _ in outcomes:
             self.counts[status] += 1
-        self.progress(len(claimed))
+        self.progress(len(outcomes))
 
     async def _message(self, delivery: _Claimed) -> EmailMessage:
         data = {
@@ -163,7 +186,9 @@ class _Sending:
     async def _suggestions(self, skus: list[str]) -> list[str]:
         key = tuple(skus)
         if key not in self.names:
-            self.names[key] = [suggestion.name or suggestion.sku for suggestion in await suggest(skus, limit=3)] if skus else []
+            self.names[key] = (
+                [suggestion.name or suggestion.sku for suggestion in await suggest(skus, limit=3)] if skus else []
+            )
         return self.names[key]
 
 
@@ -179,8 +204,9 @@ SELECT claimed.id, claimed.member_id, member.name, coalesce(email, '') AS email,
     ARRAY(SELECT sku FROM stores.receipt_line JOIN stores.product ON product.id = product_id AND kind = 'goods'
         WHERE receipt_id = (SELECT id FROM stores.receipt WHERE receipt.member_id = claimed.member_id AND kind = 'sale'
             AND business_time <= $3 ORDER BY business_time DESC LIMIT 1) ORDER BY sku LIMIT 5) AS skus,
-    email IS NOT NULL AND member.status = 'active' AND EXISTS (
-        SELECT FROM ({consenting}) c WHERE c.member_id = claimed.member_id) AS may
+    email IS NOT NULL AND member.status = 'active' AND coalesce((SELECT given FROM membership.consent c
+        WHERE c.member_id = claimed.member_id AND channel = 'email' AND purpose = 'marketing' ORDER BY c.id DESC LIMIT 1), false)
+        AS may
 FROM claimed JOIN membership.member ON member.id = claimed.member_id
 JOIN loyalty.voucher ON voucher.id = claimed.voucher_id
 LEFT JOIN loyalty.account ON account.member_id = claimed.member_id AND unit = 'points'
@@ -207,7 +233,11 @@ async def _connect(url: str) -> aiosmtplib.SMTP:
     if parts.username:
         credentials = {"username": unquote(parts.username), "password": unquote(parts.password or "")}
     smtp = aiosmtplib.SMTP(
-        hostname=parts.hostname or "localhost", port=parts.port or (465 if secure else 25), use_tls=secure, timeout=30, **credentials
+        hostname=parts.hostname or "localhost",
+        port=parts.port or (465 if secure else 25),
+        use_tls=secure,
+        timeout=30,
+        **credentials,
     )
     try:
         await smtp.connect()

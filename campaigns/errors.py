@@ -12,7 +12,9 @@ class WrongState(DomainError):
     """The campaign cannot do this in the state it is in."""
 
     def __init__(self, *, campaign_id: int, state: str, wanted: str) -> None:
-        super().__init__(f"Campaign {campaign_id} is {state}; only a {wanted} one can do this.", campaign=campaign_id, state=state)
+        super().__init__(
+            f"Campaign {campaign_id} is {state}; only a {wanted} one can do this.", campaign=campaign_id, state=state
+        )
 
 
 class EmptyAudience(DomainError):

@@ -123,6 +123,7 @@ async def _launched(campaign_id: int, audience: int) -> Launched:
 async def delivery_counts(campaign_id: int) -> dict[tuple[str, str], int]:
     """Deliveries by status and reason."""
     rows = await database.rows(
-        "SELECT status, reason, count(*) AS number FROM campaigns.delivery WHERE campaign_id = $1 GROUP BY 1, 2", campaign_id
+        "SELECT status, reason, count(*) AS number FROM campaigns.delivery WHERE campaign_id = $1 GROUP BY 1, 2",
+        campaign_id,
     )
     return {(row["status"], row["reason"]): row["number"] for row in rows}

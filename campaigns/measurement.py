@@ -60,7 +60,15 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     because: str
 
 
-def measure(treated: Arm, control: Arm, *, holdout_percent: int, expected_response: float, expected_uplift: float, open_until: str) -> Effect:
+def measure(
+    treated: Arm,
+    control: Arm,
+    *,
+    holdout_percent: int,
+    expected_response: float,
+    expected_uplift: float,
+    open_until: str,
+) -> Effect:
     """Compare two arms. `open_until` names the end of a window that still runs, or is empty."""
     response = difference_of_shares(treated, control)
     power = power_of(treated.members, control.members, expected_response - expected_uplift, expected_response)
@@ -115,7 +123,9 @@ def sample_ratio_p(treated: int, control: int, holdout_percent: int) -> float:
     return 2 * (1 - NormalDist().cdf(abs(z)))
 
 
-def _verdict(treated: Arm, control: Arm, response: Interval, power: float, ratio_p: float, open_until: str) -> tuple[Verdict, str]:
+def _verdict(
+    treated: Arm, control: Arm, response: Interval, power: float, ratio_p: float, open_until: str
+) -> tuple[Verdict, str]:
     if open_until:
         return "no verdict", f"the response window is open until {open_until}"
     smaller = min(treated.members, control.members)
@@ -131,7 +141,10 @@ def _verdict(treated: Arm, control: Arm, response: Interval, power: float, ratio
         return "effective", "the whole interval lies above zero"
     if response.high < 0:
         return "harmful", "the whole interval lies below zero"
-    return "no effect shown", f"the interval holds zero; an effect as expected would be found with a chance of {power:.0%}"
+    return (
+        "no effect shown",
+        f"the interval holds zero; an effect as expected would be found with a chance of {power:.0%}",
+    )
 
 
 def _wilson(hits: int, members: int) -> tuple[float, float]:

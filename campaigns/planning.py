@@ -70,7 +70,9 @@ async def draft(plan: Draft, *, point_value: int) -> int:
     if not plan.name.strip():
         raise InvalidInput(field="name", why="is needed")
     if plan.expected.uplift >= plan.expected.response:
-        raise InvalidInput(field="expected.uplift", why="must be below the expected response: the control buys something too")
+        raise InvalidInput(
+            field="expected.uplift", why="must be below the expected response: the control buys something too"
+        )
     unknown = set(plan.content) - set(DEFAULT_CONTENT)
     if unknown:
         raise InvalidInput(field="content", why=f"{', '.join(sorted(unknown))} is none of {', '.join(DEFAULT_CONTENT)}")
@@ -96,7 +98,11 @@ async def draft(plan: Draft, *, point_value: int) -> int:
         )
         for language, content in contents.items():
             await database.execute(
-                "INSERT INTO campaigns.content VALUES ($1, $2, $3, $4)", campaign_id, language, content.subject, content.body
+                "INSERT INTO campaigns.content VALUES ($1, $2, $3, $4)",
+                campaign_id,
+                language,
+                content.subject,
+                content.body,
             )
     return int(campaign_id)
 

@@ -116,12 +116,16 @@ async def checkout(basket: Basket, *, till: str, number: str, staff_id: int | No
         for outcome in settlement.vouchers:
             if not outcome.applied:
                 raise VoucherRefused(code=outcome.code, reason=outcome.reason)
-        receipt = _receipt(basket, setting, settlement, till=till, number=number, member_id=member_id, staff_id=staff_id)
+        receipt = _receipt(
+            basket, setting, settlement, till=till, number=number, member_id=member_id, staff_id=staff_id
+        )
         receipt_id = await record(receipt)
         if receipt_id is None:
             return await _again(basket, setting, till, number, member_id)
         if vouchers:
-            await use_vouchers([voucher.id for voucher in vouchers.values()], receipt_id=receipt_id, at=basket.business_time)
+            await use_vouchers(
+                [voucher.id for voucher in vouchers.values()], receipt_id=receipt_id, at=basket.business_time
+            )
         tier = None
         if account is not None and buyer is not None and reached is not None:
             await roll_up(buyer.member_id, receipt, receipt_id)
@@ -221,7 +225,9 @@ async def _post(
     if settlement.points_spent:
         uses = split_spend(usable(buyer.lots, at), settlement.points_spent)
         await debit(
-            account, Posting(amount=-settlement.points_spent, kind="spend", reason="paid part of a basket", **common), uses
+            account,
+            Posting(amount=-settlement.points_spent, kind="spend", reason="paid part of a basket", **common),
+            uses,
         )
     if settlement.award.points:
         starts = activation(at, pending_days=setting.programme.pending_days)

@@ -83,7 +83,11 @@ def earn(rules: Sequence[EarnRule], lines: Sequence[EarnLine], context: EarnCont
     the explanation sums to the award.
     """
     base = max(
-        ((_worth(rule, lines, context), rule) for rule in rules if rule.kind == "base" and _applies(rule, lines, context)),
+        (
+            (_worth(rule, lines, context), rule)
+            for rule in rules
+            if rule.kind == "base" and _applies(rule, lines, context)
+        ),
         key=lambda pair: pair[0],
         default=None,
     )
@@ -96,7 +100,9 @@ def earn(rules: Sequence[EarnRule], lines: Sequence[EarnLine], context: EarnCont
     ]
     if context.tier and context.tier_multiplier_milli > 1000:
         extra = worth * (context.tier_multiplier_milli - 1000) / 1000
-        parts.append((f"tier:{context.tier}", 1, extra, f"{context.tier} earns ×{context.tier_multiplier_milli / 1000:g}"))
+        parts.append(
+            (f"tier:{context.tier}", 1, extra, f"{context.tier} earns ×{context.tier_multiplier_milli / 1000:g}")
+        )
     parts += [
         (bonus.code, bonus.version, *_bonus(bonus, rule, lines, context))
         for bonus in sorted(rules, key=lambda bonus: bonus.code)

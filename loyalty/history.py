@@ -45,7 +45,7 @@ async def award_imported() -> HistoryAward:
     await database.execute(CREATE_POSTING)
     earned = await _post_sales(programme)
     clawed_back = int(await database.value(_CLAWBACK))
-    await database.execute("ANALYZE posting")
+    await database.execute("ANALYZE posting (entry_id, account_id, kind, lot_id)")
     entries = await post_all()
     await _open_lots(programme)
     await database.execute("DROP TABLE posting")

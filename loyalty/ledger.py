@@ -57,9 +57,7 @@ async def lock_account(member_id: int) -> Account:
     return Account(**dict(row))
 
 
-_LOCK = (
-    "SELECT id, member_id, balance FROM loyalty.account WHERE member_id = $1 AND unit = 'points' FOR NO KEY UPDATE"
-)
+_LOCK = "SELECT id, member_id, balance FROM loyalty.account WHERE member_id = $1 AND unit = 'points' FOR NO KEY UPDATE"
 
 
 async def open_lots(account_id: int) -> list[Lot]:
@@ -75,7 +73,9 @@ async def open_lots(account_id: int) -> list[Lot]:
 
 async def lots_of_member(member_id: int) -> list[Lot]:
     """The member's open lots, unlocked: for showing and quoting."""
-    account_id = await database.value("SELECT id FROM loyalty.account WHERE member_id = $1 AND unit = 'points'", member_id)
+    account_id = await database.value(
+        "SELECT id FROM loyalty.account WHERE member_id = $1 AND unit = 'points'", member_id
+    )
     return await open_lots(account_id) if account_id is not None else []
 
 

@@ -26,7 +26,11 @@ class LotUse(msgspec.Struct, frozen=True):
 
 def usable(lots: Sequence[Lot], at: datetime) -> list[Lot]:
     """Lots that can be spent at a moment: active, not expired, something left."""
-    return [lot for lot in lots if lot.free > 0 and lot.activates_at <= at and (lot.expires_at is None or lot.expires_at > at)]
+    return [
+        lot
+        for lot in lots
+        if lot.free > 0 and lot.activates_at <= at and (lot.expires_at is None or lot.expires_at > at)
+    ]
 
 
 def available(lots: Sequence[Lot], at: datetime) -> int:

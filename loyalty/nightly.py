@@ -67,5 +67,6 @@ async def _expire_lots(at: datetime) -> tuple[int, int]:
 
 async def _lock_accounts(which: str, at: datetime) -> None:
     await database.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM loyalty.account WHERE id IN ({which}) ORDER BY id FOR NO KEY UPDATE) locked", at
+        f"SELECT count(*) FROM (SELECT 1 FROM loyalty.account WHERE id IN ({which}) ORDER BY id FOR NO KEY UPDATE) locked",
+        at,
     )

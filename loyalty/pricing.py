@@ -174,7 +174,8 @@ def _pay_with_points(points: int, total: int, buyer: Buyer | None, programme: Pr
     value = points * programme.point_value
     if value > total:
         raise InvalidInput(
-            field="points_to_spend", why=f"{points} is more than the basket costs; {total // programme.point_value} pay it"
+            field="points_to_spend",
+            why=f"{points} is more than the basket costs; {total // programme.point_value} pay it",
         )
     return value
 

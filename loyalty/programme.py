@@ -47,7 +47,9 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
         """The newest version of each rule that holds at a moment."""
         newest: dict[str, EarnRule] = {}
         for dated in self.rules:
-            holds = (dated.valid_from is None or dated.valid_from <= at) and (dated.valid_to is None or at < dated.valid_to)
+            holds = (dated.valid_from is None or dated.valid_from <= at) and (
+                dated.valid_to is None or at < dated.valid_to
+            )
             if holds:
                 newest[dated.rule.code] = dated.rule
         return list(newest.values())
@@ -58,11 +60,15 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
 
     def tier_of_spend(self, spend: int) -> TierLevel | None:
         """The highest tier that this much reaches."""
-        return max((tier for tier in self.tiers if tier.threshold <= spend), key=lambda tier: tier.threshold, default=None)
+        return max(
+            (tier for tier in self.tiers if tier.threshold <= spend), key=lambda tier: tier.threshold, default=None
+        )
 
     def next_tier(self, spend: int) -> TierLevel | None:
         """The lowest tier not reached yet."""
-        return min((tier for tier in self.tiers if tier.threshold > spend), key=lambda tier: tier.threshold, default=None)
+        return min(
+            (tier for tier in self.tiers if tier.threshold > spend), key=lambda tier: tier.threshold, default=None
+        )
 
 
 _cached: dict[str, Programme] = {}
@@ -90,7 +96,10 @@ async def _read() -> Programme:
         "valid_from, nullif(valid_to, 'infinity') AS valid_to FROM loyalty.earn_rule ORDER BY code, version"
     )
     return Programme(
-        chain=chain, tiers=[TierLevel(**dict(tier)) for tier in tiers], rules=[_dated(dict(rule)) for rule in rules], **fields
+        chain=chain,
+        tiers=[TierLevel(**dict(tier)) for tier in tiers],
+        rules=[_dated(dict(rule)) for rule in rules],
+        **fields,
     )
 
 

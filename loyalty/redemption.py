@@ -41,10 +41,25 @@ class RewardOffer(msgspec.Struct, frozen=True, kw_only=True):
 
 async def rewards() -> list[RewardOffer]:
     """Active rewards, cheapest first."""
-    rows = await Reward.select(Reward.code, Reward.name, Reward.points, Reward.kind, Reward.value).where(
-        Reward.active.eq(True)
-    ).order_by(Reward.points)
+    rows = (
+        await Reward.select(Reward.code, Reward.name, Reward.points, Reward.kind, Reward.value)
+        .where(Reward.active.eq(True))
+        .order_by(Reward.points)
+    )
     return [RewardOffer(**row) for row in rows]
+
+
+async def define_reward(*, code: str, name: str, points: int, kind: str, value: int = 0) -> None:
+    """Add a reward, or change the one of that code. `value` is minor units or percent by `kind`."""
+    await database.execute(
+        "INSERT INTO loyalty.reward (code, name, points, kind, value) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (code) "
+        "DO UPDATE SET (name, points, kind, value) = (excluded.name, excluded.points, excluded.kind, excluded.value)",
+        code,
+        name,
+        points,
+        kind,
+        value,
+    )
 
 
 async def hold(
@@ -183,7 +198,9 @@ async def _lock_hold(hold_id: int) -> tuple[Account, _Held]:
 
 
 async def _held_lots(hold_id: int) -> list[LotUse]:
-    rows = await database.rows("SELECT lot_id, points FROM loyalty.lot_hold WHERE hold_id = $1 ORDER BY lot_id", hold_id)
+    rows = await database.rows(
+        "SELECT lot_id, points FROM loyalty.lot_hold WHERE hold_id = $1 ORDER BY lot_id", hold_id
+    )
     return [LotUse(row["lot_id"], row["points"]) for row in rows]
 
 

@@ -134,7 +134,13 @@ def _line(line: RecordedLine, quantity: int) -> ReceiptLine:
     worth = line.amount * (line.returned_quantity + quantity) // line.quantity
     return ReceiptLine(
         product=CatalogueProduct(
-            id=line.product_id, sku=line.sku, name="", category=line.category, brand=line.brand, kind=line.kind, price=None
+            id=line.product_id,
+            sku=line.sku,
+            name="",
+            category=line.category,
+            brand=line.brand,
+            kind=line.kind,
+            price=None,
         ),
         quantity=-quantity,
         unit_price=int(line.unit_price),
@@ -296,9 +302,13 @@ async def _recorded(sale: RecordedReceipt, returned: Sequence[ReturnedLine], til
             receipt_id=receipt_id,
             differences=[{"field": "lines", "recorded": sorted(there.items(), key=str), "sent": sorted(sent.items())}],
         )
-    entries = await database.rows("SELECT kind, amount, explanation FROM loyalty.entry WHERE receipt_id = $1", receipt_id)
+    entries = await database.rows(
+        "SELECT kind, amount, explanation FROM loyalty.entry WHERE receipt_id = $1", receipt_id
+    )
     amounts = {entry["kind"]: entry["amount"] for entry in entries}
-    missed = [msgspec.json.decode(entry["explanation"])["not_recovered"] for entry in entries if entry["kind"] == "clawback"]
+    missed = [
+        msgspec.json.decode(entry["explanation"])["not_recovered"] for entry in entries if entry["kind"] == "clawback"
+    ]
     return Return(
         receipt_id=receipt_id,
         amount=-recorded.total,

@@ -44,7 +44,9 @@ async def standing(member_id: int, programme: Programme, at: datetime) -> Standi
     return Standing(tier=tier, qualifying=row["qualifying"])
 
 
-async def promote(member_id: int, programme: Programme, reached: Standing, *, at: datetime, store_id: int | None) -> TierProgress:
+async def promote(
+    member_id: int, programme: Programme, reached: Standing, *, at: datetime, store_id: int | None
+) -> TierProgress:
     """Raise the member at once if the spend reaches a higher tier; where they stand then."""
     tier = programme.tier_of_spend(reached.qualifying)
     if tier is not None and (reached.tier is None or tier.threshold > reached.tier.threshold):

@@ -31,7 +31,9 @@ async def verify_ledger() -> Verification:
     """Recompute everything in one snapshot, so that tills may go on selling meanwhile."""
     async with database.transaction(snapshot=True):
         breaks = [
-            Break(what=what, account=row["account_id"], detail={k: v for k, v in dict(row).items() if k != "account_id"})
+            Break(
+                what=what, account=row["account_id"], detail={k: v for k, v in dict(row).items() if k != "account_id"}
+            )
             for what, sql in _CHECKS.items()
             for row in await database.rows(f"{sql} ORDER BY account_id LIMIT {BREAKS_SHOWN_MAX}")
         ]
@@ -74,7 +76,7 @@ _CHECKS = {
         HAVING l.remaining <> l.points - coalesce(sum(u.points), 0)""",
     "lot's opening entry differs": """
         SELECT l.account_id, l.id AS lot, l.points, e.amount FROM loyalty.lot l JOIN loyalty.entry e ON e.id = l.entry_id
-        WHERE e.amount <> l.points OR e.account_id <> l.account_id""",
+        WHERE e.amount <> l.points OR e.account_id <> l.account_id OR e.receipt_id IS DISTINCT FROM l.receipt_id""",
     "entry is not the sum of its lot uses": """
         SELECT e.account_id, e.version, e.amount, sum(u.points)::bigint AS uses FROM loyalty.entry e
         JOIN loyalty.lot_use u ON u.entry_id = e.id GROUP BY e.id HAVING e.amount <> -sum(u.points)""",

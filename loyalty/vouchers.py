@@ -103,7 +103,9 @@ async def find_vouchers(codes: Sequence[str], *, lock: bool = False) -> dict[str
     return {typed: found[code] for typed, code in normal.items() if code in found}
 
 
-def apply_voucher(code: str, voucher: Voucher | None, *, member_id: int | None, spend: int, left: int, at: datetime) -> VoucherOutcome:
+def apply_voucher(
+    code: str, voucher: Voucher | None, *, member_id: int | None, spend: int, left: int, at: datetime
+) -> VoucherOutcome:
     """What a voucher does to a basket of `spend` of which `left` is still to pay."""
     refusal = _refusal(voucher, member_id=member_id, spend=spend, at=at)
     if voucher is None or refusal:

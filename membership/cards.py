@@ -44,9 +44,7 @@ async def member_of_card(number: str) -> int:
 async def card_of_member(member_id: int) -> str:
     """The number of the member's active card."""
     return str(
-        await database.value(
-            "SELECT number FROM membership.card WHERE member_id = $1 AND status = 'active'", member_id
-        )
+        await database.value("SELECT number FROM membership.card WHERE member_id = $1 AND status = 'active'", member_id)
     )
 
 
@@ -57,7 +55,10 @@ async def replace_card(number: str) -> str:
         await database.lock_rows("membership.member", [member_id])
         await database.execute("UPDATE membership.card SET status = 'replaced' WHERE number = $1", number)
         return str(
-            await database.value(f"INSERT INTO membership.card (number, member_id) VALUES ({NEXT_NUMBER}, $1) RETURNING number", member_id)
+            await database.value(
+                f"INSERT INTO membership.card (number, member_id) VALUES ({NEXT_NUMBER}, $1) RETURNING number",
+                member_id,
+            )
         )
 
 

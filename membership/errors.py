@@ -16,7 +16,9 @@ class CardReplaced(DomainError):
     status = 410
 
     def __init__(self, *, number: str) -> None:
-        super().__init__(f"Card {number} has been replaced and is no longer valid. Look the member up by phone.", number=number)
+        super().__init__(
+            f"Card {number} has been replaced and is no longer valid. Look the member up by phone.", number=number
+        )
 
 
 class InvalidCard(InvalidInput):
@@ -30,7 +32,8 @@ class InvalidCard(InvalidInput):
 class InvalidPhone(InvalidInput):
     def __init__(self, *, phone: str, region: str) -> None:
         super().__init__(
-            field="phone", why=f"{phone!r} is no phone number; write it as dialled in {region}, or with + and the country code"
+            field="phone",
+            why=f"{phone!r} is no phone number; write it as dialled in {region}, or with + and the country code",
         )
 
 

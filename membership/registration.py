@@ -95,10 +95,12 @@ async def register(registration: Registration, *, source: Source, at: datetime |
         )
         if member_id is None:
             await _refuse_duplicate(phone=phone, email=email, external_ref=registration.external_ref)
-        await _issue_cards([member_id])
+        await issue_cards([member_id])
         for consent in registration.consents:
-            await record_consent(member_id, consent, source=source.channel, staff_id=source.staff_id, store_id=home_store_id, at=at)
-        await _note_registrations([member_id])
+            await record_consent(
+                member_id, consent, source=source.channel, staff_id=source.staff_id, store_id=home_store_id, at=at
+            )
+        await note_registrations([member_id])
     return int(member_id)
 
 
@@ -117,8 +119,8 @@ async def register_references(
             at,
         )
         ids = [row["id"] for row in made]
-        await _issue_cards(ids)
-        await _note_registrations(ids)
+        await issue_cards(ids)
+        await note_registrations(ids)
     return await identify(references)
 
 
@@ -142,14 +144,16 @@ async def _store_id(code: str | None) -> int | None:
     return int(store_id)
 
 
-async def _issue_cards(member_ids: Sequence[int]) -> None:
+async def issue_cards(member_ids: Sequence[int]) -> None:
+    """A first card for each new member."""
     await database.execute(
         f"INSERT INTO membership.card (number, member_id) SELECT {NEXT_NUMBER}, id FROM unnest($1::bigint[]) id",
         list(member_ids),
     )
 
 
-async def _note_registrations(member_ids: Sequence[int]) -> None:
+async def note_registrations(member_ids: Sequence[int]) -> None:
+    """The first event of each new member's timeline."""
     await database.execute(
         "INSERT INTO membership.event (member_id, kind, ref, at, store_id, data) "
         "SELECT id, 'registered', 'member:' || id, registered_at, home_store_id, source FROM membership.member "

@@ -80,5 +80,5 @@ class Event(Table, schema="membership"):
     ref = Text(default=None, null=False)
     at = Timestamptz(null=False)
     recorded_at = Timestamptz(null=False)
-    store_id = ForeignKey(Store, default=None, null=True, on_delete=OnDelete.restrict)
+    store_id = BigInt(default=None, null=True)
     data = JSONB(default="{}", null=False)

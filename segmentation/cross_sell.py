@@ -121,7 +121,11 @@ def related_pairs(basket: npt.NDArray[np.int64], product: npt.NDArray[np.int64])
     counts = np.asarray(matrix.sum(axis=0)).ravel().astype(np.int64)
     together = (matrix.T @ matrix).tocoo()
     keep = (together.row != together.col) & (together.data >= TOGETHER_MIN)
-    item, related, c = together.row[keep].astype(np.int64), together.col[keep].astype(np.int64), together.data[keep].astype(np.int64)
+    item, related, c = (
+        together.row[keep].astype(np.int64),
+        together.col[keep].astype(np.int64),
+        together.data[keep].astype(np.int64),
+    )
     a, b = counts[item], counts[related]
     lift = n * c / (a * b)
     deviation = np.sqrt(np.maximum(n / c - n / a - n / b + 2 * lift - 1, 0) / n)

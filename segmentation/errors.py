@@ -16,7 +16,9 @@ class NoRun(DomainError):
     status = 404
 
     def __init__(self, *, kind: str) -> None:
-        super().__init__(f"There is no {kind} run yet: 'regulars segment {kind.replace('_', '-')}' makes one.", kind=kind)
+        super().__init__(
+            f"There is no {kind} run yet: 'regulars segment {kind.replace('_', '-')}' makes one.", kind=kind
+        )
 
 
 __all__ = ["NoRun", "TooLittleData"]

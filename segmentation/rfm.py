@@ -18,7 +18,9 @@ from stores.chain import the_chain
 
 QUINTILES: Final = (0.2, 0.4, 0.6, 0.8)
 MEMBERS_MIN: Final = 5
-_SCHEMA = pa.schema([("member_id", pa.int64()), ("seconds", pa.int64()), ("frequency", pa.int64()), ("monetary", pa.int64())])
+_SCHEMA = pa.schema(
+    [("member_id", pa.int64()), ("seconds", pa.int64()), ("frequency", pa.int64()), ("monetary", pa.int64())]
+)
 
 
 class RfmSegment(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +118,11 @@ async def _purchases(at: datetime, *, gross: bool) -> pa.Table:
     """
     newest = await database.value("SELECT max(last_purchase) FROM membership.consumption")
     if newest is None or newest < at:
-        names = ("gross_last_purchase", "gross_receipts", "gross_spend") if gross else ("last_purchase", "receipts", "spend")
+        names = (
+            ("gross_last_purchase", "gross_receipts", "gross_spend")
+            if gross
+            else ("last_purchase", "receipts", "spend")
+        )
         last, receipts, spend = names
         sql = (
             f"SELECT member_id, extract(epoch FROM {last})::bigint, {receipts}, {spend} FROM membership.consumption "
@@ -133,7 +139,9 @@ async def _purchases(at: datetime, *, gross: bool) -> pa.Table:
 
 
 async def _window(at: datetime) -> tuple[datetime | None, datetime | None]:
-    row = await database.row("SELECT min(business_time), max(business_time) FROM stores.receipt WHERE business_time < $1", at)
+    row = await database.row(
+        "SELECT min(business_time), max(business_time) FROM stores.receipt WHERE business_time < $1", at
+    )
     assert row is not None
     return row[0], row[1]
 
@@ -214,4 +222,15 @@ async def score_of(member_id: int) -> MemberScore | None:
     return MemberScore(**dict(row)) if row else None
 
 
-__all__ = ["MemberScore", "RfmCell", "RfmResult", "edges", "grid", "movement", "newest_run", "score", "score_members", "score_of"]
+__all__ = [
+    "MemberScore",
+    "RfmCell",
+    "RfmResult",
+    "edges",
+    "grid",
+    "movement",
+    "newest_run",
+    "score",
+    "score_members",
+    "score_of",
+]

@@ -52,7 +52,9 @@ async def match_cancellations() -> tuple[int, int]:
         _CANDIDATES,
         schema=pa.schema([(name, pa.int64()) for name in Candidate.__struct_fields__]),
     )
-    matches = match(Candidate(*values) for values in zip(*(column.to_pylist() for column in candidates.columns), strict=True))
+    matches = match(
+        Candidate(*values) for values in zip(*(column.to_pylist() for column in candidates.columns), strict=True)
+    )
     await database.execute(
         "UPDATE stores.receipt_line l SET original_id = m.sale_id, original_line_no = m.sale_line_no "
         "FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::int[]) m (return_id, return_line_no, sale_id, sale_line_no) "

@@ -47,7 +47,9 @@ class HistoryLoad(msgspec.Struct, kw_only=True):
 async def begin(*, file: str, profile: ReceiptProfile, chain: Chain) -> HistoryLoad:
     """Start an import: its row, and the temporary tables it fills."""
     import_id = await database.value(
-        "INSERT INTO stores.import_run (kind, file, profile) VALUES ('receipts', $1, $2) RETURNING id", file, profile.name
+        "INSERT INTO stores.import_run (kind, file, profile) VALUES ('receipts', $1, $2) RETURNING id",
+        file,
+        profile.name,
     )
     await database.execute(
         "CREATE TEMP TABLE imported_receipt (LIKE stores.receipt INCLUDING DEFAULTS) ON COMMIT DROP;"
@@ -101,7 +103,7 @@ async def add(load: HistoryLoad, batch: LineBatch, members: Mapping[str, int]) -
 
 async def finish(load: HistoryLoad) -> list[Reject]:
     """Match returns to their sales; the rows of receipts that are recorded with other content."""
-    await database.execute("ANALYZE imported_receipt")
+    await database.execute("ANALYZE imported_receipt (id, member_id, kind, business_time)")
     await database.execute(
         # Receipts that went on in later batches have their totals in stores.receipt only.
         "UPDATE imported_receipt i SET (total, gross, eligible, units, line_count, business_time) = (r.total, r.gross, r.eligible, r.units, "

@@ -56,17 +56,25 @@ class LineBatch(msgspec.Struct, frozen=True, kw_only=True):
         return LineBatch(**picked, rejects=self.rejects)
 
 
-def read_lines(batch: TextBatch, profile: ReceiptProfile, *, exponent: int, zones: Mapping[str, str], zone: str) -> LineBatch:
+def read_lines(
+    batch: TextBatch, profile: ReceiptProfile, *, exponent: int, zones: Mapping[str, str], zone: str
+) -> LineBatch:
     """Type a batch. `zones` maps store codes to time zones, `zone` holds where a store has none (a store to be made)."""
     reading = _Reading(batch)
     store = reading.text(profile.store)
     number = reading.text(profile.number)
     sku = reading.text(profile.sku)
     for column, values, longest in ((profile.number, number, 64), (profile.sku, sku, 64)):
-        reading.refuse(_true(pc.greater(pc.utf8_length(values), longest)), column, f"is longer than {longest} characters")
+        reading.refuse(
+            _true(pc.greater(pc.utf8_length(values), longest)), column, f"is longer than {longest} characters"
+        )
     quantity = reading.integers(profile.quantity)
     price = reading.amounts(profile.unit_price, scale=10**exponent * PRICE_SCALE)
-    discount = reading.amounts(profile.discount, scale=10**exponent) if profile.discount in batch.columns.schema.names else None
+    discount = (
+        reading.amounts(profile.discount, scale=10**exponent)
+        if profile.discount in batch.columns.schema.names
+        else None
+    )
     if discount is None:
         discount = np.zeros(len(quantity), dtype=np.int64)
     if profile.creates:

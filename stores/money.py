@@ -6,7 +6,19 @@ from decimal import ROUND_HALF_UP, Decimal
 from errors import InvalidInput
 
 # ISO 4217: the currencies whose minor unit is not a hundredth.
-_EXPONENTS = {"BHD": 3, "CLP": 0, "IQD": 3, "ISK": 0, "JOD": 3, "JPY": 0, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "VND": 0}
+_EXPONENTS = {
+    "BHD": 3,
+    "CLP": 0,
+    "IQD": 3,
+    "ISK": 0,
+    "JOD": 3,
+    "JPY": 0,
+    "KRW": 0,
+    "KWD": 3,
+    "OMR": 3,
+    "TND": 3,
+    "VND": 0,
+}
 
 
 def exponent_of(currency: str) -> int:

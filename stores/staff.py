@@ -61,7 +61,11 @@ async def hire(*, email: str, name: str, role: Role, password: str, stores: list
 
 async def recognise(email: str, password: str) -> StaffMember | None:
     """The staff member whose password this is, or None; both take equally long."""
-    row = await Staff.select(Staff.id, Staff.password_hash, Staff.active).where(Staff.email == email.strip().lower()).first()
+    row = (
+        await Staff.select(Staff.id, Staff.password_hash, Staff.active)
+        .where(Staff.email == email.strip().lower())
+        .first()
+    )
     try:
         _hasher.verify(row["password_hash"] if row else _DECOY, password)
     except VerifyMismatchError:

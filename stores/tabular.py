@@ -35,7 +35,9 @@ class TextBatch(msgspec.Struct, frozen=True):
     rejects: list[Reject]
 
 
-def read(path: Path, *, required: Sequence[str], optional: Sequence[str] = (), delimiter: str = ",") -> Iterator[TextBatch]:
+def read(
+    path: Path, *, required: Sequence[str], optional: Sequence[str] = (), delimiter: str = ","
+) -> Iterator[TextBatch]:
     """Stream `path` (plain, .gz, .bz2). Raises `FileRefused` before the first batch when the file as a whole is wrong."""
     header = _header(path, delimiter)
     _check_header(header, required, optional, delimiter)

@@ -51,7 +51,8 @@ async def identify_till(credential: str) -> TillIdentity | None:
 async def tills(store: str) -> list[str]:
     """Codes of a store's tills."""
     rows = await database.rows(
-        "SELECT till.code FROM stores.till JOIN stores.store ON store.id = store_id WHERE store.code = $1 ORDER BY 1", store
+        "SELECT till.code FROM stores.till JOIN stores.store ON store.id = store_id WHERE store.code = $1 ORDER BY 1",
+        store,
     )
     return [row["code"] for row in rows]
 

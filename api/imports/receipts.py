@@ -144,7 +144,9 @@ class _Load:
         points = await award_imported() if self.award_points else HistoryAward()
         counts = load.counts
         await database.execute(
-            "UPDATE stores.import_run SET counts = $2 WHERE id = $1", load.import_id, msgspec.json.encode(counts).decode()
+            "UPDATE stores.import_run SET counts = $2 WHERE id = $1",
+            load.import_id,
+            msgspec.json.encode(counts).decode(),
         )
         return ReceiptImport(
             rows=self.rows,

@@ -94,11 +94,12 @@ CREATE TABLE membership.event (
     ref text NOT NULL CHECK (ref <> ''),
     at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
-    store_id bigint REFERENCES stores.store,
+    store_id bigint,
     data jsonb NOT NULL DEFAULT '{}',
     UNIQUE (kind, ref)
 );
 COMMENT ON COLUMN membership.event.ref IS 'what the event is about, such as receipt:991; with kind it makes writing it twice impossible';
+COMMENT ON COLUMN membership.event.store_id IS 'of stores.store, which loses no rows; without a foreign key, which would be a look-up for each of many events';
 CREATE INDEX event_of_member ON membership.event (member_id, at DESC, id DESC);
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON membership.event
     FOR EACH STATEMENT EXECUTE FUNCTION stores.refuse_change();

@@ -154,6 +154,7 @@ CREATE TRIGGER check_lines AFTER INSERT ON stores.receipt_line
 CREATE TRIGGER keep BEFORE DELETE OR TRUNCATE ON stores.receipt_line
     FOR EACH STATEMENT EXECUTE FUNCTION stores.refuse_change();
 CREATE TRIGGER keep BEFORE DELETE ON stores.receipt FOR EACH STATEMENT EXECUTE FUNCTION stores.refuse_change();
+CREATE TRIGGER keep BEFORE DELETE ON stores.store FOR EACH STATEMENT EXECUTE FUNCTION stores.refuse_change();
 CREATE TRIGGER keep BEFORE DELETE ON stores.product FOR EACH STATEMENT EXECUTE FUNCTION stores.refuse_change();
 
 CREATE TABLE stores.payment (

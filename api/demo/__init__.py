@@ -1,0 +1,1 @@
+"""A generated chain, and the story of one pass through everything on it."""

@@ -1,0 +1,97 @@
+"""Errors as `application/problem+json` (RFC 9457). The only place that knows how a refusal looks over HTTP."""
+
+import logging
+import re
+import secrets
+from http import HTTPStatus
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from redis.exceptions import ConnectionError as RedisUnreachable
+
+from errors import DomainError
+
+TYPES: Final = "https://regulars.example/problems/"
+_log = logging.getLogger("regulars")
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """A problem as documented in the OpenAPI; facts of the refusal stand beside these."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def from_domain(request: Request[Any, Any, Any], error: DomainError) -> Response[Any]:
+    """A refusal: its class is the type, its facts stand beside."""
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__)
+    return _response(words.lower().replace(" ", "-"), words.capitalize(), error.status, str(error), error.facts)
+
+
+def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """What Litestar refuses itself: unknown routes, malformed bodies, wrong methods."""
+    status = HTTPStatus(error.status_code)
+    facts: dict[str, Any] = {}
+    detail = error.detail
+    if isinstance(error, ValidationException):
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        facts["errors"] = [_field_error(fault) for fault in error.extra] if isinstance(error.extra, list) else []
+        detail = "; ".join(f"{fault['field']}: {fault['why']}" for fault in facts["errors"]) or detail
+    slug = status.phrase.lower().replace(" ", "-")
+    return _response(slug, status.phrase, status, detail, facts, dict(error.headers or {}))
+
+
+def from_unreachable(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """PostgreSQL or Redis does not answer."""
+    server = "Redis" if isinstance(error, RedisUnreachable) else "PostgreSQL"
+    _log.error("%s does not answer: %s", server, error)
+    return _response(
+        "unreachable", "Unreachable", 503, f"{server} does not answer; try again in a moment.", {"server": server}
+    )
+
+
+def from_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Anything else is a defect: the caller gets a reference, the log the rest."""
+    reference = secrets.token_hex(6)
+    _log.error("unexpected error %s on %s %s", reference, request.method, request.url.path, exc_info=error)
+    return _response(
+        "unexpected",
+        "Unexpected",
+        500,
+        f"Something went wrong; the log has it as {reference}.",
+        {"reference": reference},
+    )
+
+
+def _field_error(fault: Any) -> dict[str, str]:
+    fault = fault if isinstance(fault, dict) else {"message": str(fault)}
+    return {"field": str(fault.get("key") or "body"), "why": str(fault.get("message", ""))}
+
+
+def _response(
+    slug: str, title: str, status: int, detail: str, facts: dict[str, Any], headers: dict[str, str] | None = None
+) -> Response[Any]:
+    # The members of RFC 9457 win over a fact of the same name.
+    content = {**facts, "type": TYPES + slug, "title": title, "status": int(status), "detail": detail}
+    return Response(
+        msgspec.json.encode(content, enc_hook=str),
+        status_code=int(status),
+        media_type="application/problem+json",
+        headers=headers or {},
+    )
+
+
+HANDLERS: Final[dict[Any, Any]] = {
+    DomainError: from_domain,
+    HTTPException: from_http,
+    RedisUnreachable: from_unreachable,
+    OSError: from_unreachable,
+    asyncpg.PostgresConnectionError: from_unreachable,
+    asyncpg.InterfaceError: from_unreachable,
+    Exception: from_unexpected,
+}

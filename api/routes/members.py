@@ -1,0 +1,222 @@
+"""Members: registering, finding, and the 360° view."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Controller, Request, Response, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from api.idempotency import IdempotencyKey, once
+from api.permissions import Principal
+from api.routes.stores import Limit, SuggestionList
+from loyalty.statement import (
+    Balance,
+    EntryShown,
+    LotShown,
+    VoucherShown,
+    balance,
+    entries,
+    lots,
+    open_vouchers,
+    tier_of,
+)
+from loyalty.tiers import TierProgress
+from membership.cards import barcode_svg, card_of_member, member_of_card, qr_svg, replace_card
+from membership.consent import ConsentGiven, CurrentConsent, current_consents, record_consent
+from membership.consumption import Consumption, consumption_of
+from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, profile, search, timeline
+from membership.receipts import MemberReceipt, last_basket, receipts_of
+from membership.registration import Registration, Source, register
+from segmentation.cross_sell import suggest
+from segmentation.rfm import MemberScore, score_of
+from stores.errors import UnknownStore
+
+Before = Annotated[int | None, QueryParameter(description="`next` of the page before.")]
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """The new member's card number."""
+
+    number: str
+
+
+class MemberList(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[MemberSummary]
+    next: str | None = None
+
+
+class TimelinePage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[TimelineEvent]
+    next: str | None
+
+
+class ReceiptPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[MemberReceipt]
+    next: str | None
+
+
+class PointsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The account: what is there, the lots it lies in, and the entries it comes from."""
+
+    balance: Balance
+    lots: list[LotShown]
+    items: list[EntryShown]
+    next: str | None
+
+
+class ConsentList(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[CurrentConsent]
+    next: str | None = None
+
+
+class View360(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a clerk needs to know of a member, in one call."""
+
+    member: MemberProfile
+    consents: list[CurrentConsent]
+    consumption: Consumption
+    average_days_between: float | None
+    points: Balance
+    lots: list[LotShown]
+    tier: TierProgress
+    score: MemberScore | None
+    vouchers: list[VoucherShown]
+    receipts: list[MemberReceipt]
+    timeline: list[TimelineEvent]
+
+
+class MemberController(Controller):
+    path = "/v1/members"
+    tags = ("members",)
+    opt = {"permission": "members:read"}  # noqa: RUF012
+
+    @post(summary="Register a member", opt={"permission": "members:register"}, status_code=201)
+    async def register(
+        self, request: Request[Principal, Any, Any], data: JSONBody[Registration], idempotency_key: IdempotencyKey = ""
+    ) -> Response[Registered]:
+        principal = request.user
+        if not principal.sees(data.home_store):
+            raise UnknownStore(code=str(data.home_store))
+        # A till and single-store staff register for their own store; nobody else can be taken to stand in one.
+        here = next(iter(principal.stores)) if principal.stores and len(principal.stores) == 1 else None
+        source = Source(
+            channel="till" if principal.till else "staff", store=here, till=principal.till, staff_id=principal.staff_id
+        )
+
+        async def write() -> Registered:
+            return Registered(number=await card_of_member(await register(data, source=source)))
+
+        return await once(request, idempotency_key, write)
+
+    @get(summary="Find members")
+    async def find(
+        self,
+        q: Annotated[
+            str,
+            QueryParameter(
+                description="Phone or its last digits, card, e-mail, or the beginning of a name.", max_length=200
+            ),
+        ],
+    ) -> MemberList:
+        return MemberList(items=await search(q))
+
+    @get("/{number:str}", summary="A member's own data")
+    async def show(self, number: FromPath[str]) -> MemberProfile:
+        return await profile(number)
+
+    @get("/{number:str}/profile", summary="The 360° view")
+    async def view_360(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> View360:
+        now = datetime.now(UTC)
+        member_id, seen = await member_of_card(number), request.user.stores
+        bought = await consumption_of(member_id)
+        return View360(
+            member=await profile(number),
+            consents=await current_consents(member_id),
+            consumption=bought,
+            average_days_between=bought.average_days,
+            points=await balance(member_id, now),
+            lots=await lots(member_id),
+            tier=await tier_of(member_id, now),
+            score=await score_of(member_id),
+            vouchers=await open_vouchers(member_id, now),
+            receipts=await receipts_of(member_id, limit=10, stores=seen),
+            timeline=await timeline(member_id, limit=20, stores=seen),
+        )
+
+    @get("/{number:str}/timeline", summary="Everything that happened, newest first")
+    async def timeline(
+        self, request: Request[Principal, Any, Any], number: FromPath[str], before: Before = None, limit: Limit = 50
+    ) -> TimelinePage:
+        events = await timeline(await member_of_card(number), before=before, limit=limit, stores=request.user.stores)
+        return TimelinePage(items=events, next=_next(events[-1].id if len(events) == limit else None))
+
+    @get("/{number:str}/receipts", summary="Receipts, newest first")
+    async def receipts(
+        self, request: Request[Principal, Any, Any], number: FromPath[str], before: Before = None, limit: Limit = 50
+    ) -> ReceiptPage:
+        found = await receipts_of(await member_of_card(number), before=before, limit=limit, stores=request.user.stores)
+        return ReceiptPage(items=found, next=_next(found[-1].id if len(found) == limit else None))
+
+    @get("/{number:str}/points", summary="Balance, lots and entries")
+    async def points(self, number: FromPath[str], before: Before = None, limit: Limit = 50) -> PointsPage:
+        member_id = await member_of_card(number)
+        found = await entries(member_id, before=before, limit=limit)
+        return PointsPage(
+            balance=await balance(member_id, datetime.now(UTC)),
+            lots=await lots(member_id),
+            items=found,
+            next=_next(found[-1].version if len(found) == limit else None),
+        )
+
+    @get("/{number:str}/suggestions", summary="What goes with the member's last basket")
+    async def suggestions(self, number: FromPath[str]) -> SuggestionList:
+        member_id = await member_of_card(number)
+        return SuggestionList(items=await suggest(await last_basket(member_id), limit=5, not_bought_by=member_id))
+
+    @get("/{number:str}/card", summary="The card as barcode or QR", media_type="image/svg+xml")
+    async def card(
+        self,
+        number: FromPath[str],
+        symbol: Annotated[Literal["barcode", "qr"], QueryParameter(description="Which symbol.")] = "barcode",
+    ) -> bytes:
+        await member_of_card(number)
+        return barcode_svg(number) if symbol == "barcode" else qr_svg(number)
+
+    @post("/{number:str}/card", summary="Replace a lost card", opt={"permission": "members:card"}, status_code=201)
+    async def replace_card(
+        self, request: Request[Principal, Any, Any], number: FromPath[str], idempotency_key: IdempotencyKey = ""
+    ) -> Response[Registered]:
+        async def write() -> Registered:
+            return Registered(number=await replace_card(number))
+
+        return await once(request, idempotency_key, write)
+
+    @get("/{number:str}/consents", summary="Consents as they stand")
+    async def consents(self, number: FromPath[str]) -> ConsentList:
+        return ConsentList(items=await current_consents(await member_of_card(number)))
+
+    @post(
+        "/{number:str}/consents",
+        summary="Give or withdraw consent",
+        opt={"permission": "members:consent"},
+        status_code=201,
+    )
+    async def consent(
+        self,
+        request: Request[Principal, Any, Any],
+        number: FromPath[str],
+        data: JSONBody[ConsentGiven],
+        idempotency_key: IdempotencyKey = "",
+    ) -> Response[ConsentList]:
+        async def write() -> ConsentList:
+            member_id = await member_of_card(number)
+            source = "till" if request.user.till else "staff"
+            await record_consent(member_id, data, source=source, staff_id=request.user.staff_id, at=datetime.now(UTC))
+            return ConsentList(items=await current_consents(member_id))
+
+        return await once(request, idempotency_key, write)
+
+
+def _next(cursor: int | None) -> str | None:
+    return None if cursor is None else str(cursor)

@@ -1,0 +1,101 @@
+"""What a member has: balance, lots, entries, open vouchers."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+import database
+from loyalty.ledger import lots_of_member
+from loyalty.lots import available, pending
+from loyalty.programme import the_programme
+from loyalty.tiers import TierProgress, progress, standing
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """Points by what can be done with them."""
+
+    usable: int
+    pending: int
+    held: int
+
+
+class LotShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A lot that still holds something."""
+
+    remaining: int
+    activates_at: datetime
+    expires_at: datetime | None
+
+
+class EntryShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the ledger. `version` is its place in the account."""
+
+    version: int
+    amount: int
+    balance_after: int
+    kind: str
+    reason: str
+    event_at: datetime
+    explanation: dict[str, Any]
+
+
+class VoucherShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A voucher the member can still use."""
+
+    code: str
+    kind: str
+    value: int
+    spend_min: int
+    expires_at: datetime
+
+
+async def balance(member_id: int, at: datetime) -> Balance:
+    """The member's points at a moment."""
+    lots = await lots_of_member(member_id)
+    held = await database.value(
+        "SELECT coalesce(sum(held), 0)::bigint FROM loyalty.lot JOIN loyalty.account ON account.id = account_id "
+        "WHERE member_id = $1 AND remaining > 0",
+        member_id,
+    )
+    return Balance(usable=available(lots, at), pending=pending(lots, at), held=held)
+
+
+async def tier_of(member_id: int, at: datetime) -> TierProgress:
+    """Where the member stands."""
+    programme = await the_programme()
+    return progress(programme, await standing(member_id, programme, at))
+
+
+async def lots(member_id: int) -> list[LotShown]:
+    """Lots that still hold something, in spending order."""
+    rows = await database.rows(
+        "SELECT remaining, activates_at, expires_at FROM loyalty.lot JOIN loyalty.account ON account.id = account_id "
+        "WHERE member_id = $1 AND remaining > 0 ORDER BY expires_at NULLS LAST, activates_at, lot.id",
+        member_id,
+    )
+    return [LotShown(**dict(row)) for row in rows]
+
+
+async def entries(member_id: int, *, before: int | None = None, limit: int = 50) -> list[EntryShown]:
+    """Entries, newest first, from before the version `before`."""
+    rows = await database.rows(
+        "SELECT entry.version, amount, balance_after, kind, reason, event_at, explanation FROM loyalty.entry "
+        "JOIN loyalty.account ON account.id = account_id WHERE member_id = $1 AND ($2::bigint IS NULL OR entry.version < $2) "
+        "ORDER BY entry.version DESC LIMIT $3",
+        member_id,
+        before,
+        limit,
+    )
+    return [EntryShown(**{**dict(row), "explanation": msgspec.json.decode(row["explanation"])}) for row in rows]
+
+
+async def open_vouchers(member_id: int, at: datetime) -> list[VoucherShown]:
+    """Vouchers the member can use at a moment, the first to expire first."""
+    rows = await database.rows(
+        "SELECT code, kind, value, spend_min, expires_at FROM loyalty.voucher WHERE member_id = $1 AND used_at IS NULL "
+        "AND issued_at <= $2 AND expires_at > $2 ORDER BY expires_at, id",
+        member_id,
+        at,
+    )
+    return [VoucherShown(**dict(row)) for row in rows]
