@@ -6,7 +6,7 @@ Everything runs on the connection of the current transaction when there is one, 
 import io
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import asyncpg
 import pyarrow as pa
@@ -15,8 +15,8 @@ from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
 from errors import DomainError, Unreachable
 
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-Row = asyncpg.Record
+Connection: TypeAlias = Any  # an asyncpg connection, or the pool's proxy of one
+Row: TypeAlias = Any  # an asyncpg Record: by name, by place, or as a dict
 
 POSTGRES_VERSION_MIN = 150_000
 
@@ -84,7 +84,7 @@ async def transaction(
         return
     current = _Transaction(db)
     current.inner_savepoints = inner == "savepoint"
-    current.connection = await current.get_connection()
+    current.connection = await (db.pool.acquire() if db.pool else db.get_new_connection())
     try:
         options = {"isolation": "repeatable_read", "readonly": True} if snapshot else {}
         async with current.connection.transaction(**options):

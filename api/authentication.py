@@ -69,3 +69,8 @@ def permission_guard(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
         raise SignInNeeded
     if not principal.may(permission):
         raise NotPermitted(permission=permission, role=principal.role)
+
+
+def forget_tills() -> None:
+    """Drop what is known of tills: for a process that turns to another database."""
+    _tills.clear()

@@ -14,7 +14,7 @@ COOKIE = "regulars_session"
 class Sessions:
     """The session store of one process."""
 
-    def __init__(self, redis: "Redis[bytes]", *, hours: int) -> None:
+    def __init__(self, redis: Redis, *, hours: int) -> None:
         self._redis, self._seconds = redis, hours * 3600
 
     async def open(self, staff_id: int) -> str:

@@ -126,25 +126,22 @@ def sample_ratio_p(treated: int, control: int, holdout_percent: int) -> float:
 def _verdict(
     treated: Arm, control: Arm, response: Interval, power: float, ratio_p: float, open_until: str
 ) -> tuple[Verdict, str]:
-    if open_until:
-        return "no verdict", f"the response window is open until {open_until}"
     smaller = min(treated.members, control.members)
-    if smaller < ARM_MIN:
-        return "no verdict", f"too little data: {smaller} members in the smaller arm, at least {ARM_MIN} are needed"
-    if ratio_p < SAMPLE_RATIO_P_MIN:
-        return "no verdict", "the arms' sizes do not fit the planned holdout: the assignment is broken"
-    if power < POWER_MIN:
-        return "no verdict", (
-            f"too little data: the expected effect would be found with a chance of {power:.0%}, {POWER_MIN:.0%} are needed"
-        )
+    chance = f"the expected effect would be found with a chance of {power:.0%}"
+    doubts = (
+        (bool(open_until), f"the response window is open until {open_until}"),
+        (smaller < ARM_MIN, f"too little data: {smaller} members in the smaller arm, at least {ARM_MIN} are needed"),
+        (ratio_p < SAMPLE_RATIO_P_MIN, "the arms' sizes do not fit the planned holdout: the assignment is broken"),
+        (power < POWER_MIN, f"too little data: {chance}, {POWER_MIN:.0%} are needed"),
+    )
+    for doubtful, because in doubts:
+        if doubtful:
+            return "no verdict", because
     if response.low > 0:
         return "effective", "the whole interval lies above zero"
     if response.high < 0:
         return "harmful", "the whole interval lies below zero"
-    return (
-        "no effect shown",
-        f"the interval holds zero; an effect as expected would be found with a chance of {power:.0%}",
-    )
+    return "no effect shown", f"the interval holds zero; {chance}"
 
 
 def _wilson(hits: int, members: int) -> tuple[float, float]:

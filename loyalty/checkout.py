@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -221,7 +222,12 @@ async def _post(
     account: Account, buyer: Buyer, setting: _Setting, settlement: Settlement, receipt: Receipt, receipt_id: int
 ) -> None:
     at = receipt.business_time
-    common = {"event_at": at, "store_id": receipt.store_id, "staff_id": receipt.staff_id, "receipt_id": receipt_id}
+    common: dict[str, Any] = {
+        "event_at": at,
+        "store_id": receipt.store_id,
+        "staff_id": receipt.staff_id,
+        "receipt_id": receipt_id,
+    }
     if settlement.points_spent:
         uses = split_spend(usable(buyer.lots, at), settlement.points_spent)
         await debit(

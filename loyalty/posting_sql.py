@@ -1,6 +1,7 @@
 """Posting many entries at once. Callers fill the temporary table `posting` and these statements do the rest.
 
-The entries of an account are posted in the order of `event_at`, what was earned before what was taken. Accounts are locked by the caller. What comes out is what the same postings one by one would give.
+The entries of an account are posted in the order of `event_at`, what was earned before what was taken. Accounts are
+locked by the caller. What comes out is what the same postings one by one would give.
 """
 
 import database

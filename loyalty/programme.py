@@ -109,6 +109,11 @@ def _dated(row: dict[str, Any]) -> DatedRule:
     return DatedRule(rule=EarnRule(**row, conditions=conditions), valid_from=valid_from, valid_to=valid_to)
 
 
+def forget_programme() -> None:
+    """Drop the cached programme: for a process that turns to another database."""
+    _cached.clear()
+
+
 async def publish_rule(rule: EarnRule, *, valid_from: datetime | None = None) -> int:
     """Add a rule, or a new version of it; its version. Old versions stay, because old awards refer to them."""
     version = await database.value(

@@ -227,8 +227,8 @@ def _award_on_rest(
         cash_share=Fraction(*explanation.get("cash_share", [1, 1])),
     )
     kept = earn(programme.rules_named(named), rest, context).points
-    vouchers = sum(part["points"] for part in explanation["rules"] if part["rule"].startswith("voucher:"))
-    return kept + (vouchers if any(line.amount for line in rest) else 0)
+    vouchers: int = sum(part["points"] for part in explanation["rules"] if part["rule"].startswith("voucher:"))
+    return int(kept + (vouchers if any(line.amount for line in rest) else 0))
 
 
 async def _give_back(
@@ -249,7 +249,7 @@ async def _give_back(
         "WHERE r.original_id = $1 AND e.kind = 'restore'",
         sale.id,
     )
-    points = paid * (before - receipt.total) // sale.total - int(given)
+    points: int = paid * (before - receipt.total) // sale.total - int(given)
     if points <= 0:
         return 0
     await restore(

@@ -77,7 +77,7 @@ class Event(Table, schema="membership"):
     id = BigSerial(primary_key=True, null=False)
     member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
     kind = Text(default=None, null=False)
-    ref = Text(default=None, null=False)
+    about = Text(default=None, null=False, db_column_name="ref")  # `ref` is a method of Piccolo's tables
     at = Timestamptz(null=False)
     recorded_at = Timestamptz(null=False)
     store_id = BigInt(default=None, null=True)

@@ -106,8 +106,8 @@ async def finish(load: HistoryLoad) -> list[Reject]:
     await database.execute("ANALYZE imported_receipt (id, member_id, kind, business_time)")
     await database.execute(
         # Receipts that went on in later batches have their totals in stores.receipt only.
-        "UPDATE imported_receipt i SET (total, gross, eligible, units, line_count, business_time) = (r.total, r.gross, r.eligible, r.units, "
-        "r.line_count, r.business_time) FROM stores.receipt r WHERE r.id = i.id AND r.line_count <> i.line_count"
+        "UPDATE imported_receipt i SET (total, gross, eligible, units, line_count, business_time) = (r.total, r.gross, "
+        "r.eligible, r.units, r.line_count, r.business_time) FROM stores.receipt r WHERE r.id = i.id AND r.line_count <> i.line_count"
     )
     load.counts.receipts = await database.value("SELECT count(*) FROM imported_receipt")
     load.counts.unchanged = await database.value("SELECT count(DISTINCT receipt_id) FROM seen_receipt")

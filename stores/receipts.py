@@ -120,7 +120,7 @@ async def record(receipt: Receipt) -> int | None:
     Raises `ReceiptDiffers` when another receipt has its store, till and number.
     """
     lines = receipt.lines
-    recorded = await database.value(
+    recorded: int | None = await database.value(
         _RECORD,
         receipt.store_id,
         receipt.till,
@@ -180,7 +180,7 @@ async def _refuse_difference(receipt: Receipt) -> None:
         ("lines", sorted(map(_line_content, existing.lines)), sorted(map(_line_content_sent, receipt.lines))),
     ]
     # Ids are ours, not the caller's: for a member it says that it differs, not which rows.
-    differences = [
+    differences: list[dict[str, object]] = [
         {"field": field} if field == "member" else {"field": field, "recorded": recorded, "sent": sent}
         for field, recorded, sent in pairs
         if recorded != sent

@@ -95,7 +95,10 @@ async def tell_generated(folder: Path, *, end: date, tell: Tell, members: int = 
         stores = await import_stores(folder / "stores.csv")
         products = await import_products(folder / "products.csv")
         joined = await import_members(folder / "members.csv")
-        step.words = f"{CHAIN.name}: {stores.rows} branches in 4 regions and 2 time zones, {products.rows} products, {joined.rows:,} members, each with an EAN-13 card."
+        step.words = (
+            f"{CHAIN.name}: {stores.rows} branches in 4 regions and 2 time zones, {products.rows} products, "
+            f"{joined.rows:,} members, each with an EAN-13 card."
+        )
         step.figures = {"stores": stores.rows, "products": products.rows, "members": joined.rows}
     async with telling.step("Two years of receipts become history and points") as step:
         history = folder / "receipts.csv"
@@ -127,7 +130,10 @@ async def tell_file(path: Path, folder: Path, *, profile: str, tell: Tell) -> St
         newest = await database.value("SELECT max(business_time) FROM stores.receipt")
         end = newest.astimezone(chain.zone).date() + timedelta(days=1)
         contacts = await synthetic_contacts()
-        step.words += f" The file has no e-mail: {contacts:,} members are given made-up addresses and consent, for the campaign to have someone to write to."
+        step.words += (
+            f" The file has no e-mail: {contacts:,} members are given made-up addresses and consent, for the campaign to "
+            "have someone to write to."
+        )
     planted: dict[str, Any] = {}
     campaign_id = await _analyse(telling, end - timedelta(days=WINDOW_DAYS), folder, planted, None)
     await _measure(telling, campaign_id, end)
@@ -212,7 +218,7 @@ async def _campaign(step: Step, at: datetime, mail: Path) -> int:
             name="Come back and earn",
             segment=SEGMENT,
             offer=Offer(kind="bonus_points", value=BONUS_POINTS),
-            expected=Expected(response=0.25, uplift=0.12),
+            expected=Expected(response=0.36, uplift=0.11),
             budget_points=400_000,
             holdout_percent=30,
             window_days=WINDOW_DAYS,

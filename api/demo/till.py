@@ -1,7 +1,7 @@
 """A customer at the till, over HTTP: the same calls a real till makes."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import msgspec
@@ -27,7 +27,7 @@ class TillVisit(msgspec.Struct, frozen=True, kw_only=True):
 
 async def visit_till(credential: str, store: str, till: str) -> TillVisit:
     """Register, look up, quote, check out, redeem and return, on the application itself."""
-    transport = httpx.ASGITransport(app=create_app(connect=False))
+    transport = httpx.ASGITransport(app=cast(Any, create_app(connect=False)))
     async with httpx.AsyncClient(
         transport=transport, base_url="http://till.demo", headers={"Authorization": f"Bearer {credential}"}
     ) as http:

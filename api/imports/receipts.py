@@ -19,7 +19,7 @@ from stores import history
 from stores.chain import Chain, found, the_chain
 from stores.history_reading import LineBatch, read_lines
 from stores.profiles import ReceiptProfile, receipt_profile
-from stores.tabular import Reject, read
+from stores.tabular import Reject, TextBatch, read
 
 Progress = Callable[[int], None]
 
@@ -44,7 +44,7 @@ class ReceiptImport(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
 
 
-class _DryRunDone(Exception):  # noqa: N818  (no error: it rolls a finished dry run back)
+class _DryRunDone(Exception):
     """Leaves the transaction of a dry run."""
 
 
@@ -55,7 +55,7 @@ class _Bad(msgspec.Struct, kw_only=True):
     receipts: set[tuple[str, str, str]] = set()
 
 
-class _FoundBad(Exception):  # noqa: N818  (no error: it restarts the load)
+class _FoundBad(Exception):
     """A load met a bad row."""
 
 
@@ -219,7 +219,7 @@ class _Load:
             )
         return known, len(missing)
 
-    def _texts(self) -> Iterator:
+    def _texts(self) -> Iterator[TextBatch]:
         return read(self.path, required=self.profile.required, optional=self.profile.optional, delimiter=self.delimiter)
 
     async def _batches(self) -> AsyncIterator[LineBatch]:

@@ -50,7 +50,7 @@ class ProductRow(msgspec.Struct, frozen=True, kw_only=True):
     replacement_days: int | None = None
 
 
-class _DryRunDone(Exception):  # noqa: N818  (no error: it rolls a finished dry run back)
+class _DryRunDone(Exception):
     """Leaves the transaction of a dry run."""
 
 

@@ -4,7 +4,7 @@ from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 
 from database import execute
 
-ID = "2026-11-22T12:00:00:000000"
+ID = "2026-11-22T12:00:00:000004"  # unlike every other domain's: Piccolo forgets by id alone when it goes backwards
 VERSION = "1.38.0"
 DESCRIPTION = "Runs, RFM scores, clusters, related products."
 

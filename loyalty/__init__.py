@@ -1,0 +1,22 @@
+"""Points: the ledger and its lots, earning, checkout, returns, redemption, vouchers, tiers.
+
+The modules below are the public surface; names with an underscore are each module's own.
+"""
+
+__all__ = [
+    "checkout",
+    "earning",
+    "errors",
+    "history",
+    "ledger",
+    "lots",
+    "nightly",
+    "pricing",
+    "programme",
+    "redemption",
+    "returns",
+    "statement",
+    "tiers",
+    "verification",
+    "vouchers",
+]

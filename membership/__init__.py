@@ -1,0 +1,16 @@
+"""Members: profiles, cards, consent, the timeline and what each has bought.
+
+The modules below are the public surface; names with an underscore are each module's own.
+"""
+
+__all__ = [
+    "cards",
+    "consent",
+    "consumption",
+    "contact",
+    "errors",
+    "profiles",
+    "receipts",
+    "registration",
+    "registration_many",
+]

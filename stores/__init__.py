@@ -1,0 +1,19 @@
+"""The chain itself: settings, branches, tills, staff, catalogue, receipts.
+
+The modules below are the public surface; names with an underscore are each module's own.
+"""
+
+__all__ = [
+    "branches",
+    "cancellations",
+    "catalogue",
+    "chain",
+    "errors",
+    "history",
+    "money",
+    "profiles",
+    "receipts",
+    "staff",
+    "tabular",
+    "tills",
+]
