@@ -52,6 +52,8 @@ async def begin(*, file: str, profile: ReceiptProfile, chain: Chain) -> HistoryL
         profile.name,
     )
     await database.execute(
+        # Two imports in one transaction would otherwise meet each other's.
+        "DROP TABLE IF EXISTS pg_temp.imported_receipt, pg_temp.seen_receipt;"
         "CREATE TEMP TABLE imported_receipt (LIKE stores.receipt INCLUDING DEFAULTS) ON COMMIT DROP;"
         "CREATE TEMP TABLE seen_receipt (receipt_id bigint, member_id bigint, kind text, business_time timestamptz,"
         " fingerprint bigint, line_count int, row bigint) ON COMMIT DROP"

@@ -35,7 +35,7 @@ def shown(minor: int, currency: str) -> str:
 
 def parsed(text: str, currency: str, *, field: str) -> int:
     """Minor units of a decimal such as `15.30`. Raises `InvalidInput` for anything the currency cannot say."""
-    if not re.fullmatch(r"-?\d{1,12}(\.\d{1,6})?", text):
+    if not re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,6})?", text):
         raise InvalidInput(field=field, why=f"{text!r} is not an amount such as 15.30")
     minor = Decimal(text).scaleb(exponent_of(currency))
     if minor != minor.to_integral_value():

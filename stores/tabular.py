@@ -28,11 +28,15 @@ class Reject(msgspec.Struct, frozen=True):
 
 
 class TextBatch(msgspec.Struct, frozen=True):
-    """Rows of a file: their numbers, shape (n,), and their columns as text."""
+    """Rows of a file: their numbers, shape (n,), and their columns as text.
+
+    `broken` holds what the rows of the wrong length do say, by column, so that it can be told what they belong to.
+    """
 
     rows: npt.NDArray[np.int64]
     columns: pa.RecordBatch
     rejects: list[Reject]
+    broken: list[dict[str, str | None]] = []
 
 
 def read(
@@ -42,11 +46,12 @@ def read(
     header = _header(path, delimiter)
     _check_header(header, required, optional, delimiter)
     short: list[Reject] = []
+    broken: list[dict[str, str | None]] = []
 
     def wrong_length(row: pa_csv.InvalidRow) -> str:
-        short.append(
-            Reject(row.number or 0, "", f"has {row.actual_columns} values where the header has {row.expected_columns}")
-        )
+        why = f"has {row.actual_columns} values where the header has {row.expected_columns}"
+        short.append(Reject(row.number or 0, "", why))
+        broken.append(dict(zip(header, next(csv.reader([row.text], delimiter=delimiter), []), strict=False)))
         return "skip"
 
     try:
@@ -64,9 +69,10 @@ def read(
             row = 2
             for batch in reader:
                 numbers = _numbered(row, batch.num_rows, [reject.row for reject in short])
-                yield TextBatch(numbers, batch, list(short))
+                yield TextBatch(numbers, batch, list(short), list(broken))
                 row = int(max([row - 1, *numbers[-1:], *(reject.row for reject in short)])) + 1
                 short.clear()
+                broken.clear()
     except (pa.ArrowInvalid, OSError) as error:
         raise FileRefused(field="file", why=f"{path.name} cannot be read: {error}") from None
 

@@ -185,6 +185,7 @@ class _Load:
         """Receipts named by rows whose other columns could not be read."""
         found: set[tuple[str, str, str]] = set()
         for batch in self._texts():
+            found |= {self.profile.key(cells) for cells in batch.broken}
             for index in np.flatnonzero(np.isin(batch.rows, list(rows))):
                 cells = {name: batch.columns.column(name)[int(index)].as_py() for name in batch.columns.schema.names}
                 found.add(self.profile.key(cells))

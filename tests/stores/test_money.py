@@ -1,0 +1,38 @@
+"""Money in minor units."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import InvalidInput
+from stores.money import parsed, share, shown, spread
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "text"),
+    [(1530, "MYR", "MYR 15.30"), (-5, "MYR", "MYR -0.05"), (1530, "JPY", "JPY 1,530"), (1530, "KWD", "KWD 1.530")],
+)
+def test_amounts_show_the_currency_s_own_decimals(minor: int, currency: str, text: str) -> None:
+    assert shown(minor, currency) == text
+
+
+@pytest.mark.parametrize(("text", "minor"), [("15.30", 1530), ("15.3", 1530), ("-0.05", -5), ("7", 700), ("1.300", 130)])
+def test_decimals_become_minor_units(text: str, minor: int) -> None:
+    assert parsed(text, "MYR", field="price") == minor
+
+
+@pytest.mark.parametrize("text", ["", "1,50", "1.5e3", "NaN", "0.001", "١٥", "--1"])
+def test_what_the_currency_cannot_say_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="price"):
+        parsed(text, "MYR", field="price")
+
+
+@given(st.integers(0, 10**12), st.lists(st.integers(0, 10**9), min_size=1, max_size=20))
+def test_a_spread_sums_to_the_amount_and_takes_from_no_empty_line(amount: int, weights: list[int]) -> None:
+    parts = spread(amount, weights)
+    assert sum(parts) == (amount if sum(weights) else 0)
+    assert all(part == 0 for part, weight in zip(parts, weights, strict=True) if weight == 0)
+
+
+def test_a_share_rounds_half_away_from_zero() -> None:
+    assert [share(5, 1, 2), share(-5, 1, 2), share(100, 1, 3)] == [3, -3, 33]
