@@ -62,7 +62,9 @@ async def sell(member: str | None, *lines: tuple[str, int, int], number: str | N
 async def bring_back(sale: Sale, *lines: tuple[int, int], at: datetime = NOON, number: str | None = None) -> Return:
     """Return (line number, quantity) of a sale."""
     returned = [ReturnedLine(line_no=line_no, quantity=quantity) for line_no, quantity in lines]
-    return await take_back(sale.receipt_id, returned, till="T1", number=number or f"R{next(_numbers)}", business_time=at)
+    return await take_back(
+        sale.receipt_id, returned, till="T1", number=number or f"R{next(_numbers)}", business_time=at
+    )
 
 
 async def give(member: str, points: int, *, at: datetime = NOON, expires_at: datetime | None = None) -> None:

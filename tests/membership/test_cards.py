@@ -33,7 +33,13 @@ async def test_sql_and_python_agree_on_the_check_digit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "why"), [("123", "13 digits"), ("4006381333931", "start with 2"), ("2000000012347", "check digit"), ("２" * 13, "13 digits")]
+    ("number", "why"),
+    [
+        ("123", "13 digits"),
+        ("4006381333931", "start with 2"),
+        ("2000000012347", "check digit"),
+        ("２" * 13, "13 digits"),
+    ],
 )
 async def test_what_is_no_card_says_why(number: str, why: str) -> None:
     with pytest.raises(InvalidCard, match=why):

@@ -4,8 +4,8 @@ import pytest
 
 import database
 from errors import InvalidInput
-from membership.consent import ConsentGiven, current_consents, record_consent
 from membership.cards import member_of_card
+from membership.consent import ConsentGiven, current_consents, record_consent
 from membership.errors import InvalidPhone, MemberExists
 from membership.profiles import profile, search, timeline
 from membership.registration import BirthDate
@@ -17,7 +17,9 @@ async def _shop() -> None:
     await shop.open_shop()
 
 
-@pytest.mark.parametrize("typed", ["+60123456789", "012-345 6789", "0123456789", "０１２３４５６７８９", "60 12 345 6789"])
+@pytest.mark.parametrize(
+    "typed", ["+60123456789", "012-345 6789", "0123456789", "０１２３４５６７８９", "60 12 345 6789"]
+)
 async def test_every_way_to_write_a_phone_finds_the_same_member(typed: str) -> None:
     number = await shop.join(phone="+60123456789")
     assert [found.number for found in await search(typed)] == [number]

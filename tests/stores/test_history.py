@@ -92,7 +92,7 @@ async def test_a_number_that_is_taken_by_other_content_is_rejected() -> None:
         ("KL01,T1,9,2025-05-01 10:00:00,,TEA,1,2.55,,return", "quantity", "is positive, but the receipt is a return"),
         ("KL01,T1,9,2025-05-01 10:00:00,,TEA,one,2.55,,", "quantity", "is not a whole number"),
         ("KL01,T1,9,2025-05-01 10:00:00,,TEA,0,2.55,,", "quantity", "is zero"),
-        ("KL01,T1,9,2025-05-01 10:00:00,,TEA,1,\"2,55\",,", "unit_price", "is not an amount"),
+        ('KL01,T1,9,2025-05-01 10:00:00,,TEA,1,"2,55",,', "unit_price", "is not an amount"),
         ("KL01,T1,9,2025-05-01 10:00:00,,TEA,1,-2.55,,", "unit_price", "is negative"),
         ("KL01,T1,9,2025-05-01 10:00:00,,TEA,1,2.55,0.001,", "discount", "more decimals than the currency"),
         ("KL01,T1,9,2025-05-01 10:00:00,,NOPE,1,2.55,,", "sku", "is unknown"),

@@ -16,7 +16,9 @@ def test_amounts_show_the_currency_s_own_decimals(minor: int, currency: str, tex
     assert shown(minor, currency) == text
 
 
-@pytest.mark.parametrize(("text", "minor"), [("15.30", 1530), ("15.3", 1530), ("-0.05", -5), ("7", 700), ("1.300", 130)])
+@pytest.mark.parametrize(
+    ("text", "minor"), [("15.30", 1530), ("15.3", 1530), ("-0.05", -5), ("7", 700), ("1.300", 130)]
+)
 def test_decimals_become_minor_units(text: str, minor: int) -> None:
     assert parsed(text, "MYR", field="price") == minor
 

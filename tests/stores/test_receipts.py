@@ -14,7 +14,9 @@ lines = st.lists(st.tuples(*[st.integers(-(2**40), 2**40)] * 4), min_size=1, max
 
 
 @given(lines, st.randoms())
-def test_a_fingerprint_does_not_depend_on_the_order_of_lines(given_lines: list[tuple[int, ...]], random: object) -> None:
+def test_a_fingerprint_does_not_depend_on_the_order_of_lines(
+    given_lines: list[tuple[int, ...]], random: object
+) -> None:
     shuffled = sorted(given_lines, key=lambda _: random.random())  # type: ignore[attr-defined]  # hypothesis' Random
     one, other = (fingerprint(*zip(*some, strict=True)).sum(dtype=np.int64) for some in (given_lines, shuffled))
     assert one == other
