@@ -55,6 +55,11 @@ def from_unreachable(request: Request[Any, Any, Any], error: Exception) -> Respo
     )
 
 
+def from_undecodable(request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Response[Any]:
+    """A body that is no UTF-8: Litestar lets the decoder's own exception through."""
+    return _response("bad-request", "Bad Request", 400, f"The body is not UTF-8 text (at byte {error.start}).", {})
+
+
 def from_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Anything else is a defect: the caller gets a reference, the log the rest."""
     reference = secrets.token_hex(6)
@@ -90,6 +95,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     DomainError: from_domain,
     HTTPException: from_http,
     RedisUnreachable: from_unreachable,
+    UnicodeDecodeError: from_undecodable,
     OSError: from_unreachable,
     asyncpg.PostgresConnectionError: from_unreachable,
     asyncpg.InterfaceError: from_unreachable,

@@ -179,8 +179,8 @@ class _Sending:
         message["Date"] = format_datetime(self.at)
         # Named after the delivery, so that a server that deduplicates sees two copies as one.
         message["Message-ID"] = f"<delivery-{delivery.id}@{self.sender.rpartition('@')[2].rstrip('> ') or 'regulars'}>"
-        message["Content-Language"] = delivery.language
         message.set_content(written.body)
+        message["Content-Language"] = delivery.language  # after the content, which clears what is said of it
         return message
 
     async def _suggestions(self, skus: list[str]) -> list[str]:

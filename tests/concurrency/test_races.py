@@ -1,0 +1,94 @@
+"""Races with real commits, on the lock each is meant to try."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+import database
+from loyalty.errors import InsufficientPoints, VoucherRefused
+from loyalty.redemption import capture, hold
+from loyalty.verification import verify_ledger
+from membership.errors import MemberExists
+from membership.profiles import search
+from tests import shop
+from tests.loyalty.test_checkout import _voucher
+
+pytestmark = pytest.mark.usefixtures("own_database")
+
+
+async def outcomes(*work) -> Counter[str]:  # type: ignore[no-untyped-def]  # coroutines
+    """How often each outcome came, by the exception's name or `ok`."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    unexpected = [
+        result
+        for result in results
+        if isinstance(result, BaseException)
+        and not isinstance(result, InsufficientPoints | MemberExists | VoucherRefused)
+    ]
+    assert not unexpected, unexpected[:3]
+    return Counter(type(result).__name__ if isinstance(result, BaseException) else "ok" for result in results)
+
+
+async def test_fifty_redemptions_of_one_balance_spend_it_once() -> None:
+    await shop.open_shop()
+    member = await shop.join()
+    await shop.give(member, 70)
+
+    async def redeem() -> None:
+        await capture((await hold(member, points=10, at=shop.NOON)).id, at=shop.NOON)
+
+    assert await outcomes(*(redeem() for _ in range(50))) == {"ok": 7, "InsufficientPoints": 43}
+    assert await shop.balance_of(member) == 0
+    assert (await verify_ledger()).ok
+
+
+async def test_one_receipt_from_twenty_tills_is_posted_once() -> None:
+    await shop.open_shop()
+    member = await shop.join()
+    sales = await asyncio.gather(*(shop.sell(member, ("TEA", 6, 255), number="000871") for _ in range(20)))
+    assert len({sale.receipt_id for sale in sales}) == 1
+    assert [sale.again for sale in sales].count(False) == 1
+    assert await shop.balance_of(member) == 15
+    assert await database.value("SELECT count(*) FROM membership.event WHERE kind = 'bought'") == 1
+
+
+async def test_one_anonymous_receipt_from_twenty_tills_is_recorded_once() -> None:
+    await shop.open_shop()
+    sales = await asyncio.gather(*(shop.sell(None, ("TEA", 6, 255), number="000871") for _ in range(20)))
+    assert len({sale.receipt_id for sale in sales}) == 1
+    assert await database.value("SELECT count(*) FROM stores.receipt_line") == 1
+
+
+async def test_two_tills_registering_one_phone_make_one_member() -> None:
+    await shop.open_shop()
+    found = await outcomes(*(shop.join("Aisyah", phone="+60123456789") for _ in range(10)))
+    assert found == {"ok": 1, "MemberExists": 9}
+    assert len(await search("0123456789")) == 1
+
+
+async def test_selling_spending_and_returning_at_once_loses_nothing() -> None:
+    await shop.open_shop()
+    member = await shop.join()
+    await shop.give(member, 100)
+    first = await shop.sell(member, ("CUP", 40, 1000))
+
+    async def spend() -> None:
+        await capture((await hold(member, points=5, at=shop.NOON)).id, at=shop.NOON)
+
+    await outcomes(
+        *(shop.sell(member, ("CUP", 1, 1000)) for _ in range(15)),
+        *(shop.bring_back(first, (1, 1)) for _ in range(15)),
+        *(spend() for _ in range(10)),
+    )
+    assert await shop.balance_of(member) == 100 + 400 + 150 - 150 - 50
+    assert await database.value("SELECT spend FROM membership.consumption") == 40_000
+    assert (await verify_ledger()).ok
+
+
+async def test_one_voucher_at_ten_tills_is_used_once() -> None:
+    await shop.open_shop()
+    member = await shop.join()
+    code = await _voucher(member)
+    found = await outcomes(*(shop.sell(member, ("CUP", 1, 1000), vouchers=[code]) for _ in range(10)))
+    assert found == {"ok": 1, "VoucherRefused": 9}
