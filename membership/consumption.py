@@ -51,7 +51,7 @@ WITH rolled AS (
         gross_spend, gross_last_purchase, returns, returned, store_ids)
     VALUES ($1, CASE WHEN $3 THEN $2::timestamptz END, CASE WHEN $3 THEN $2::timestamptz END, $3::bool::int, $4::bigint,
         $5::bigint, ($6 > 0)::int, $6::bigint, CASE WHEN $6 > 0 THEN $2::timestamptz END, (NOT $3)::int,
-        CASE WHEN $3 THEN 0 ELSE -$5 END, ARRAY[$7::bigint])
+        CASE WHEN $3 THEN 0 ELSE -$5::bigint END, ARRAY[$7::bigint])
     ON CONFLICT (member_id) DO UPDATE SET
         first_purchase = least(c.first_purchase, excluded.first_purchase),
         last_purchase = greatest(c.last_purchase, excluded.last_purchase),

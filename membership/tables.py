@@ -75,7 +75,7 @@ class Consumption(Table, schema="membership"):
 
 class Event(Table, schema="membership"):
     id = BigSerial(primary_key=True, null=False)
-    member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    member_id = BigInt(default=None, null=False)
     kind = Text(default=None, null=False)
     about = Text(default=None, null=False, db_column_name="ref")  # `ref` is a method of Piccolo's tables
     at = Timestamptz(null=False)

@@ -4,6 +4,7 @@ The caller opens one transaction around `begin`, `add` for each batch and `finis
 temporary table `imported_receipt` until that transaction ends, for membership/ and loyalty/ to build on.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 import database
 from stores.cancellations import match_cancellations
 from stores.chain import Chain
-from stores.history_reading import KINDS, RETURN, Ints, LineBatch
+from stores.history_reading import KINDS, Ints, LineBatch
 from stores.profiles import ReceiptProfile
 from stores.receipts import fingerprint
 from stores.tabular import Reject
@@ -34,7 +35,7 @@ class HistoryCounts(msgspec.Struct, kw_only=True):
 
 
 class HistoryLoad(msgspec.Struct, kw_only=True):
-    """One import in progress."""
+    """One import in progress; `import_id` is 0 for one that only looks. `ids` are the first and last receipt reserved."""
 
     import_id: int
     profile: ReceiptProfile
@@ -42,6 +43,7 @@ class HistoryLoad(msgspec.Struct, kw_only=True):
     counts: HistoryCounts
     store_ids: dict[str, int]
     product_ids: dict[str, tuple[int, bool]]
+    ids: tuple[int, int] = (1, 0)
 
 
 async def begin(*, file: str, profile: ReceiptProfile, chain: Chain) -> HistoryLoad:
@@ -54,13 +56,17 @@ async def begin(*, file: str, profile: ReceiptProfile, chain: Chain) -> HistoryL
     await database.execute(
         # Two imports in one transaction would otherwise meet each other's.
         "DROP TABLE IF EXISTS pg_temp.imported_receipt, pg_temp.seen_receipt;"
-        "CREATE TEMP TABLE imported_receipt (LIKE stores.receipt INCLUDING DEFAULTS) ON COMMIT DROP;"
         "CREATE TEMP TABLE seen_receipt (receipt_id bigint, member_id bigint, kind text, business_time timestamptz,"
         " fingerprint bigint, line_count int, row bigint) ON COMMIT DROP"
     )
+    return msgspec.structs.replace(await look_up(profile=profile, chain=chain), import_id=import_id)
+
+
+async def look_up(*, profile: ReceiptProfile, chain: Chain) -> HistoryLoad:
+    """What a file's rows can refer to, without an import: for reading it to find what is wrong with it."""
     stores = await database.rows("SELECT code, id FROM stores.store")
     return HistoryLoad(
-        import_id=import_id,
+        import_id=0,
         profile=profile,
         chain=chain,
         counts=HistoryCounts(),
@@ -105,11 +111,12 @@ async def add(load: HistoryLoad, batch: LineBatch, members: Mapping[str, int]) -
 
 async def finish(load: HistoryLoad) -> list[Reject]:
     """Match returns to their sales; the rows of receipts that are recorded with other content."""
-    await database.execute("ANALYZE imported_receipt (id, member_id, kind, business_time)")
+    # Ids were reserved in passing, so the import's lie within a range, among those that tills took meanwhile.
     await database.execute(
-        # Receipts that went on in later batches have their totals in stores.receipt only.
-        "UPDATE imported_receipt i SET (total, gross, eligible, units, line_count, business_time) = (r.total, r.gross, "
-        "r.eligible, r.units, r.line_count, r.business_time) FROM stores.receipt r WHERE r.id = i.id AND r.line_count <> i.line_count"
+        "CREATE TEMP TABLE imported_receipt (LIKE stores.receipt) ON COMMIT DROP;"
+        f"INSERT INTO imported_receipt SELECT * FROM stores.receipt WHERE id BETWEEN {load.ids[0]} AND {load.ids[1]} "
+        f"AND import_id = {load.import_id};"
+        "ANALYZE imported_receipt (id, member_id, kind, business_time)"
     )
     load.counts.receipts = await database.value("SELECT count(*) FROM imported_receipt")
     load.counts.unchanged = await database.value("SELECT count(DISTINCT receipt_id) FROM seen_receipt")
@@ -213,6 +220,9 @@ async def _identify(load: HistoryLoad, heads: _Heads) -> tuple[Ints, Ints, np.nd
         "SELECT nextval('stores.receipt_id_seq') AS id FROM generate_series(1, $1)", len(new)
     )
     ids[new] = [row["id"] for row in reserved]
+    if len(new):
+        first = load.ids[0] if load.ids[1] else int(ids[new].min())
+        load.ids = (first, int(ids[new].max()))
     return ids, offset, ours
 
 
@@ -239,6 +249,9 @@ async def _note_seen(heads: _Heads, ids: Ints, seen: np.ndarray) -> None:
 async def _write(
     load: HistoryLoad, batch: LineBatch, heads: _Heads, ids: Ints, line_offset: Ints, ours: np.ndarray, sku_ids: Ints
 ) -> None:
+    lines = _line_batch(batch, heads, ids, line_offset, ours, sku_ids)
+    # Written by a thread while PostgreSQL takes the receipts.
+    written = asyncio.create_task(asyncio.to_thread(database.as_csv, lines))
     new = np.flatnonzero(ours & (line_offset == 0))
     if len(new):
         receipts = pa.RecordBatch.from_pydict(
@@ -260,7 +273,6 @@ async def _write(
             }
         )
         await database.copy_in("stores.receipt", receipts)
-        await database.copy_in("imported_receipt", receipts)
     for i in np.flatnonzero(ours & (line_offset > 0)):
         await database.execute(
             "UPDATE stores.receipt SET total = total + $2, gross = gross + $3, eligible = eligible + $4, units = units + $5, "
@@ -271,29 +283,31 @@ async def _write(
             int(heads.fingerprint[i]),
             _times(heads.seconds[[i]])[0].as_py(),
         )
-    # Line numbers count within the receipt, in file order.
+    if lines.num_rows:
+        await database.copy_csv("stores.receipt_line", lines.schema.names, await written)
+    load.counts.lines += lines.num_rows
+
+
+def _line_batch(
+    batch: LineBatch, heads: _Heads, ids: Ints, line_offset: Ints, ours: np.ndarray, sku_ids: Ints
+) -> pa.RecordBatch:
+    """The lines of this import's receipts. Line numbers count within the receipt, in file order."""
     starts = np.flatnonzero(np.diff(heads.of_line[heads.order], prepend=-1))
     within = np.empty(len(heads.order), dtype=np.int64)
     within[heads.order] = np.arange(len(heads.order)) - np.repeat(starts, np.diff(starts, append=len(heads.order))) + 1
     keep = ours[heads.of_line]
     of_line = heads.of_line[keep]
-    if len(of_line) == 0:
-        return
-    await database.copy_in(
-        "stores.receipt_line",
-        pa.RecordBatch.from_pydict(
-            {
-                "receipt_id": ids[of_line],
-                "line_no": within[keep] + line_offset[of_line],
-                "product_id": sku_ids[keep],
-                "quantity": batch.quantity[keep],
-                "unit_price": _decimal4(batch.price[keep]),
-                "discount": batch.discount[keep],
-                "amount": batch.amount[keep],
-            }
-        ),
+    return pa.RecordBatch.from_pydict(
+        {
+            "receipt_id": ids[of_line],
+            "line_no": within[keep] + line_offset[of_line],
+            "product_id": sku_ids[keep],
+            "quantity": batch.quantity[keep],
+            "unit_price": _decimal4(batch.price[keep]),
+            "discount": batch.discount[keep],
+            "amount": batch.amount[keep],
+        }
     )
-    load.counts.lines += len(of_line)
 
 
 def _times(seconds: Ints) -> pa.Array:
@@ -340,9 +354,12 @@ async def _learn_products(load: HistoryLoad, batch: LineBatch) -> None:
 
 def _names(batch: LineBatch, skus: list[str]) -> list[str]:
     """The first description that each SKU comes with."""
-    described = pa.table({"sku": batch.sku, "name": batch.description}).filter(pc.not_equal(batch.description, ""))
-    first = dict(zip(reversed(described["sku"].to_pylist()), reversed(described["name"].to_pylist()), strict=True))
+    wanted = pc.and_(pc.is_in(batch.sku, value_set=pa.array(skus)), pc.not_equal(batch.description, ""))
+    described = zip(batch.sku.filter(wanted).to_pylist(), batch.description.filter(wanted).to_pylist(), strict=True)
+    first: dict[str, str] = {}
+    for sku, name in described:
+        first.setdefault(sku, name)
     return [first.get(sku, "") for sku in skus]
 
 
-__all__ = ["RETURN", "HistoryCounts", "HistoryLoad", "add", "begin", "finish", "unknown_references"]
+__all__ = ["HistoryCounts", "HistoryLoad", "add", "begin", "finish", "look_up", "unknown_references"]

@@ -43,8 +43,7 @@ def read(
     path: Path, *, required: Sequence[str], optional: Sequence[str] = (), delimiter: str = ","
 ) -> Iterator[TextBatch]:
     """Stream `path` (plain, .gz, .bz2). Raises `FileRefused` before the first batch when the file as a whole is wrong."""
-    header = _header(path, delimiter)
-    _check_header(header, required, optional, delimiter)
+    header = check_file(path, required=required, optional=optional, delimiter=delimiter)
     short: list[Reject] = []
     broken: list[dict[str, str | None]] = []
 
@@ -75,6 +74,13 @@ def read(
                 broken.clear()
     except (pa.ArrowInvalid, OSError) as error:
         raise FileRefused(field="file", why=f"{path.name} cannot be read: {error}") from None
+
+
+def check_file(path: Path, *, required: Sequence[str], optional: Sequence[str] = (), delimiter: str = ",") -> list[str]:
+    """The header of `path`. Raises `FileRefused` when the file as a whole is wrong."""
+    header = _header(path, delimiter)
+    _check_header(header, required, optional, delimiter)
+    return header
 
 
 def _numbered(start: int, count: int, left_out: list[int]) -> npt.NDArray[np.int64]:

@@ -19,7 +19,7 @@ from stores import history
 from stores.chain import Chain, found, the_chain
 from stores.history_reading import LineBatch, read_lines
 from stores.profiles import ReceiptProfile, receipt_profile
-from stores.tabular import Reject, TextBatch, read
+from stores.tabular import Reject, TextBatch, check_file, read
 
 Progress = Callable[[int], None]
 
@@ -75,7 +75,7 @@ async def import_receipts(
     started = time.perf_counter()
     mapping = receipt_profile(profile)
     # Raises FileRefused for the file as a whole before the database is touched.
-    next(iter(read(path, required=mapping.required, optional=mapping.optional, delimiter=delimiter)), None)
+    check_file(path, required=mapping.required, optional=mapping.optional, delimiter=delimiter)
     if mapping.chain is not None:
         await found(mapping.chain)
     chain = await the_chain()
@@ -169,15 +169,12 @@ class _Load:
     async def find_bad(self) -> _Bad:
         """Read the whole file for bad rows only."""
         bad = _Bad(rejects=[], receipts=set())
-        async with database.transaction():
-            load = await history.begin(file=self.path.name, profile=self.profile, chain=self.chain)
-            await database.execute("DROP TABLE imported_receipt, seen_receipt")
-            async for batch in self._batches():
-                unknown = await self._unknown(load, batch)
-                bad.rejects += [*batch.rejects, *unknown]
-                wrong = np.isin(batch.rows, [reject.row for reject in unknown])
-                bad.receipts |= _keys(batch.only(wrong))
-            await database.execute("DELETE FROM stores.import_run WHERE id = $1", load.import_id)
+        load = await history.look_up(profile=self.profile, chain=self.chain)
+        async for batch in self._batches():
+            unknown = await self._unknown(load, batch)
+            bad.rejects += [*batch.rejects, *unknown]
+            wrong = np.isin(batch.rows, [reject.row for reject in unknown])
+            bad.receipts |= _keys(batch.only(wrong))
         bad.receipts |= await asyncio.to_thread(self._keys_of_rejects, {reject.row for reject in bad.rejects})
         return bad
 

