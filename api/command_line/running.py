@@ -11,6 +11,7 @@ import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 import database
 from api.migrations import NotMigrated, migrate, pending
@@ -18,7 +19,8 @@ from errors import DomainError
 from settings import settings
 
 Result = TypeVar("Result")
-console = Console(stderr=True, highlight=False)
+console = Console(highlight=False, soft_wrap=True)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on standard output and nothing else there."
@@ -54,7 +56,7 @@ async def _ensure_migrated() -> None:
 
 def fail(message: str) -> NoReturn:
     """End with a message."""
-    console.print(f"[red]error:[/] {message}", soft_wrap=True)
+    _errors.print("[red]error:[/]", Text(message))
     sys.exit(1)
 
 
@@ -75,9 +77,9 @@ def progress(what: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=console,
+        console=_errors,
         transient=True,
-        disable=quiet or not console.is_terminal,
+        disable=quiet or not _errors.is_terminal,
     )
     with bar:
         task = bar.add_task(what, total=None)

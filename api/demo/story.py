@@ -168,7 +168,7 @@ async def _set_up(chain: Chain) -> None:
 
 def _imported(step: Step, result: ReceiptImport) -> None:
     step.words = (
-        f"{result.rows:,} lines in {result.receipts:,} receipts of {result.members or 'known'} members; "
+        f"{result.rows:,} lines in {result.receipts:,} receipts{f' of {result.members:,} members' if result.members else ''}; "
         f"{result.matched_returns:,} returned lines matched to their sale, {result.blind_returns:,} blind; "
         f"{result.points.earned:,} points earned, {result.points.clawed_back:,} clawed back, {result.rejected} rows rejected."
     )

@@ -6,12 +6,16 @@ from collections import Counter
 import pytest
 
 import database
+from api.app import create_app
 from loyalty.errors import InsufficientPoints, VoucherRefused
 from loyalty.redemption import capture, hold
 from loyalty.verification import verify_ledger
 from membership.errors import MemberExists
 from membership.profiles import search
+from stores.tills import enrol_till
 from tests import shop
+from tests.api.conftest import client, problem
+from tests.api.test_till import SALE
 from tests.loyalty.test_checkout import _voucher
 
 pytestmark = pytest.mark.usefixtures("own_database")
@@ -92,3 +96,19 @@ async def test_one_voucher_at_ten_tills_is_used_once() -> None:
     code = await _voucher(member)
     found = await outcomes(*(shop.sell(member, ("CUP", 1, 1000), vouchers=[code]) for _ in range(10)))
     assert found == {"ok": 1, "VoucherRefused": 9}
+
+
+async def test_one_idempotency_key_sent_ten_times_at_once_sells_once() -> None:
+    await shop.open_shop()
+    credential = await enrol_till("KL01", "T2")
+    async with client(create_app(connect=False), Authorization=f"Bearer {credential}") as http:
+        answers = await asyncio.gather(
+            *(http.post("/v1/checkouts", json=SALE, headers={"Idempotency-Key": "one"}) for _ in range(10))
+        )
+        kinds = Counter(answer.status_code for answer in answers)
+        assert kinds[201] >= 1
+        assert kinds[201] + kinds[409] == 10
+        late = await http.post("/v1/checkouts", json=SALE, headers={"Idempotency-Key": "one"})
+    assert len({answer.content for answer in [*answers, late] if answer.status_code == 201}) == 1
+    assert all(problem(answer)[1] == "idempotency-key-in-flight" for answer in answers if answer.status_code == 409)
+    assert await database.value("SELECT count(*) FROM stores.receipt") == 1
