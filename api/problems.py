@@ -98,6 +98,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     UnicodeDecodeError: from_undecodable,
     OSError: from_unreachable,
     asyncpg.PostgresConnectionError: from_unreachable,
+    asyncpg.exceptions.OperatorInterventionError: from_unreachable,  # shutting down, or starting up
     asyncpg.InterfaceError: from_unreachable,
     Exception: from_unexpected,
 }

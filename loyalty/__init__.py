@@ -15,6 +15,7 @@ __all__ = [
     "programme",
     "redemption",
     "returns",
+    "sales",
     "statement",
     "tiers",
     "verification",

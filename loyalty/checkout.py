@@ -1,6 +1,5 @@
 """The till's one call: a sale becomes a receipt, a rollup, ledger entries and timeline events in one transaction."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,58 +8,23 @@ import msgspec
 
 import database
 from errors import InvalidInput
-from loyalty.earning import RulePoints, explained
+from loyalty.earning import explained
 from loyalty.errors import VoucherRefused
 from loyalty.ledger import Account, Posting, credit, debit, lock_account, lots_of_member, open_lots
 from loyalty.lots import activation, available, expiry, pending, split_spend, usable
-from loyalty.pricing import BasketLine, Buyer, Settlement, check_lines, settle
+from loyalty.pricing import Buyer, Settlement, check_lines, settle
 from loyalty.programme import Programme, the_programme
+from loyalty.repeats import sale_again
+from loyalty.sales import Basket, Quote, Sale
 from loyalty.tiers import Standing, TierProgress, progress, promote, standing
 from loyalty.vouchers import Voucher, find_vouchers, use_vouchers
 from membership.cards import member_of_card
 from membership.consumption import roll_up
 from stores.catalogue import find_products
 from stores.errors import UnknownStore
-from stores.receipts import Receipt, ReceiptLine, RecordedReceipt, find_receipt, record
+from stores.receipts import Receipt, ReceiptLine, record
 
 CLOCK_AHEAD_MAX = timedelta(days=1)
-
-
-class Basket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A basket as the till sends it, for a quote or a checkout."""
-
-    store: str
-    business_time: datetime
-    lines: list[BasketLine]
-    member: str | None = None
-    currency: str | None = None
-    vouchers: list[str] = []
-    points_to_spend: int = 0
-
-
-class Sale(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded sale and what it did for the member."""
-
-    receipt_id: int
-    total: int
-    due: int
-    discount: int
-    earned: int
-    spent: int
-    usable: int
-    pending: int
-    tier: TierProgress | None
-    explanation: Sequence[RulePoints]
-    again: bool
-
-
-class Quote(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checkout of the same basket would answer, had it been made now."""
-
-    settlement: Settlement
-    usable: int
-    pending: int
-    tier: TierProgress | None
 
 
 class _Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +71,14 @@ async def checkout(basket: Basket, *, till: str, number: str, staff_id: int | No
         # After the lock, so that of two tills with the same receipt the second finds the first's.
         setting = await _setting(basket, till=till, number=number)
         if setting.recorded_id is not None:
-            return await _again(basket, setting, till, number, member_id)
+            return await sale_again(
+                basket,
+                store_id=setting.store_id,
+                programme=setting.programme,
+                till=till,
+                number=number,
+                member_id=member_id,
+            )
         buyer, reached = None, None
         if account is not None and member_id is not None:
             reached = await standing(member_id, setting.programme, basket.business_time)
@@ -122,7 +93,14 @@ async def checkout(basket: Basket, *, till: str, number: str, staff_id: int | No
         )
         receipt_id = await record(receipt)
         if receipt_id is None:
-            return await _again(basket, setting, till, number, member_id)
+            return await sale_again(
+                basket,
+                store_id=setting.store_id,
+                programme=setting.programme,
+                till=till,
+                number=number,
+                member_id=member_id,
+            )
         if vouchers:
             await use_vouchers(
                 [voucher.id for voucher in vouchers.values()], receipt_id=receipt_id, at=basket.business_time
@@ -273,58 +251,4 @@ def _sale(
         tier=tier,
         explanation=settlement.award.explanation,
         again=False,
-    )
-
-
-async def _again(basket: Basket, setting: _Setting, till: str, number: str, member_id: int | None) -> Sale:
-    """Answer a repeated receipt from what is recorded. Raises `ReceiptDiffers` when it is not the same one."""
-    recorded = await find_receipt(store_id=setting.store_id, till=till, number=number)
-    products = await find_products(line.sku for line in basket.lines)
-    await record(
-        Receipt(
-            store_id=setting.store_id,
-            till=till,
-            number=number,
-            business_time=basket.business_time,
-            kind="sale",
-            member_id=member_id,
-            lines=[
-                ReceiptLine(
-                    product=products[line.sku],
-                    quantity=line.quantity,
-                    unit_price=line.unit_price,
-                    discount=line.discount,
-                    amount=line.quantity * line.unit_price - line.discount,
-                )
-                for line in basket.lines
-            ],
-        )
-    )
-    return await _recorded_sale(recorded, setting.programme)
-
-
-async def _recorded_sale(recorded: RecordedReceipt, programme: Programme) -> Sale:
-    entries = await database.rows(
-        "SELECT kind, amount, explanation FROM loyalty.entry WHERE receipt_id = $1 ORDER BY version", recorded.id
-    )
-    earned = [entry for entry in entries if entry["kind"] == "earn"]
-    lots = await lots_of_member(recorded.member_id) if recorded.member_id is not None else []
-    reached = await standing(recorded.member_id, programme, recorded.business_time) if recorded.member_id else None
-    goods = sum(int(line.quantity * line.unit_price) - line.discount for line in recorded.lines)
-    return Sale(
-        receipt_id=recorded.id,
-        total=recorded.total,
-        due=recorded.total - recorded.payments.get("points", 0),
-        discount=goods - recorded.total,
-        earned=sum(entry["amount"] for entry in earned),
-        spent=-sum(entry["amount"] for entry in entries if entry["kind"] == "spend"),
-        usable=available(lots, recorded.business_time),
-        pending=pending(lots, recorded.business_time),
-        tier=progress(programme, reached) if reached else None,
-        explanation=[
-            msgspec.convert(part, RulePoints)
-            for entry in earned
-            for part in msgspec.json.decode(entry["explanation"])["rules"]
-        ],
-        again=True,
     )

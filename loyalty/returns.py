@@ -18,30 +18,11 @@ from loyalty.errors import NotASale, NothingToReturn
 from loyalty.ledger import Account, Posting, debit, lock_account, open_lots, restore
 from loyalty.lots import LotUse, available, split_clawback
 from loyalty.programme import Programme, the_programme
+from loyalty.repeats import return_again
+from loyalty.sales import Return, ReturnedLine
 from membership.consumption import roll_up
 from stores.catalogue import CatalogueProduct
-from stores.errors import ReceiptDiffers
 from stores.receipts import Receipt, ReceiptLine, RecordedLine, RecordedReceipt, find_receipt, record
-
-
-class ReturnedLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many of a line of the original receipt come back. Lines count from 1."""
-
-    line_no: int
-    quantity: int
-
-
-class Return(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded return. `refund` is minor units in money; points beside it."""
-
-    receipt_id: int
-    amount: int
-    refund: int
-    points_clawed_back: int
-    points_not_recovered: int
-    points_given_back: int
-    usable: int | None
-    again: bool
 
 
 class _PointsMoved(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +55,7 @@ async def take_back(
         sale = await find_receipt(receipt_id=sale_id, lock=True)
         if sale.kind != "sale":
             raise NotASale(receipt_id=sale_id)
-        again = await _recorded(sale, returned, till, number)
+        again = await return_again(sale, returned, till=till, number=number)
         if again is not None:
             return again
         quantities = _checked(sale, returned)
@@ -280,42 +261,3 @@ def _slice(uses: Sequence[LotUse], skip: int, take: int) -> list[LotUse]:
         if taken:
             sliced.append(LotUse(use.lot_id, taken))
     return sliced
-
-
-async def _recorded(sale: RecordedReceipt, returned: Sequence[ReturnedLine], till: str, number: str) -> Return | None:
-    """The answer for a return that is recorded already, or None."""
-    receipt_id = await database.value(
-        "SELECT id FROM stores.receipt WHERE (store_id, till, number) = ($1, $2, $3)", sale.store_id, till, number
-    )
-    if receipt_id is None:
-        return None
-    recorded = await find_receipt(receipt_id=receipt_id)
-    sent: dict[int, int] = {}
-    for line in returned:
-        sent[line.line_no] = sent.get(line.line_no, 0) + line.quantity
-    lines = await database.rows(
-        "SELECT original_line_no, -quantity AS quantity FROM stores.receipt_line WHERE receipt_id = $1", receipt_id
-    )
-    there = {line["original_line_no"]: line["quantity"] for line in lines}
-    if recorded.original_id != sale.id or there != sent:
-        raise ReceiptDiffers(
-            receipt_id=receipt_id,
-            differences=[{"field": "lines", "recorded": sorted(there.items(), key=str), "sent": sorted(sent.items())}],
-        )
-    entries = await database.rows(
-        "SELECT kind, amount, explanation FROM loyalty.entry WHERE receipt_id = $1", receipt_id
-    )
-    amounts = {entry["kind"]: entry["amount"] for entry in entries}
-    missed = [
-        msgspec.json.decode(entry["explanation"])["not_recovered"] for entry in entries if entry["kind"] == "clawback"
-    ]
-    return Return(
-        receipt_id=receipt_id,
-        amount=-recorded.total,
-        refund=-recorded.payments.get("money", 0),
-        points_clawed_back=-amounts.get("clawback", 0),
-        points_not_recovered=sum(missed),
-        points_given_back=amounts.get("restore", 0),
-        usable=None,
-        again=True,
-    )

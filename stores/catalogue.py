@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 import database
+from errors import NotFound
 from stores.errors import UnknownProduct
 
 
@@ -59,6 +60,14 @@ async def find_products(skus: Iterable[str]) -> dict[str, CatalogueProduct]:
     if len(found) < len(wanted):
         raise UnknownProduct(skus=[sku for sku in wanted if sku not in found])
     return found
+
+
+async def find_product(sku: str) -> CatalogueProduct:
+    """One product. Raises `NotFound`."""
+    try:
+        return (await find_products([sku]))[sku]
+    except UnknownProduct:
+        raise NotFound(kind="product", name=sku) from None
 
 
 async def list_products(*, after: str = "", limit: int = 50) -> list[CatalogueProduct]:

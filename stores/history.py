@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import database
 from stores.cancellations import match_cancellations
 from stores.chain import Chain
-from stores.history_reading import KINDS, Ints, LineBatch
+from stores.history_grouping import Heads, by_value, line_batch, receipt_heads, times
+from stores.history_reading import Ints, LineBatch
 from stores.profiles import ReceiptProfile
-from stores.receipts import fingerprint
 from stores.tabular import Reject
 
 
@@ -100,9 +100,9 @@ async def add(load: HistoryLoad, batch: LineBatch, members: Mapping[str, int]) -
     if load.profile.creates:
         await _make_stores(load, batch)
     await _learn_products(load, batch)
-    sku_ids, sku_goods = _by_value(batch.sku, {sku: found[0] for sku, found in load.product_ids.items()}), None
-    sku_goods = _by_value(batch.sku, {sku: int(found[1]) for sku, found in load.product_ids.items()}).astype(bool)
-    heads = _receipt_heads(load, batch, members, sku_ids, sku_goods)
+    sku_ids, sku_goods = by_value(batch.sku, {sku: found[0] for sku, found in load.product_ids.items()}), None
+    sku_goods = by_value(batch.sku, {sku: int(found[1]) for sku, found in load.product_ids.items()}).astype(bool)
+    heads = receipt_heads(batch, store_ids=load.store_ids, members=members, sku_ids=sku_ids, goods=sku_goods)
     ids, line_offset, ours = await _identify(load, heads)
     await _note_seen(heads, ids, ~ours)
     await _write(load, batch, heads, ids, line_offset, ours, sku_ids)
@@ -140,67 +140,7 @@ ORDER BY 1
 """
 
 
-def _by_value(values: pa.Array, numbers: Mapping[str, int]) -> Ints:
-    coded = values.dictionary_encode()
-    table = np.array([numbers[name] for name in coded.dictionary.to_pylist()], dtype=np.int64)
-    taken: Ints = table[coded.indices.to_numpy(zero_copy_only=False)]
-    return taken
-
-
-class _Heads(msgspec.Struct, kw_only=True):
-    """The receipts of a batch, one element each, and `of_line`: which of them a line belongs to."""
-
-    of_line: Ints
-    order: Ints
-    store_id: Ints
-    till: list[str]
-    number: list[str]
-    seconds: Ints
-    kind: list[str]
-    member_id: list[int | None]
-    total: Ints
-    gross: Ints
-    eligible: Ints
-    units: Ints
-    line_count: Ints
-    fingerprint: Ints
-    row: Ints
-
-
-def _receipt_heads(
-    load: HistoryLoad, batch: LineBatch, members: Mapping[str, int], sku_ids: Ints, goods: np.ndarray
-) -> _Heads:
-    key = pc.binary_join_element_wise(batch.store, batch.till, batch.number, "\x1f").dictionary_encode()
-    of_line = key.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    order = np.argsort(of_line, kind="stable")
-    starts = np.flatnonzero(np.diff(of_line[order], prepend=-1))
-    first = order[starts]
-
-    def summed(values: Ints) -> Ints:
-        return np.add.reduceat(values[order], starts)
-
-    sold = (batch.quantity > 0) & (batch.price > 0)
-    picked = pa.array(first)
-    return _Heads(
-        of_line=of_line,
-        order=order,
-        store_id=_by_value(batch.store, load.store_ids)[first],
-        till=batch.till.take(picked).to_pylist(),
-        number=batch.number.take(picked).to_pylist(),
-        seconds=np.minimum.reduceat(batch.seconds[order], starts),
-        kind=[KINDS[kind] for kind in np.maximum.reduceat(batch.kind[order], starts)],
-        member_id=[members[ref] if ref is not None else None for ref in batch.member.take(picked).to_pylist()],
-        total=summed(batch.amount),
-        gross=summed(np.where(sold, batch.amount, 0)),
-        eligible=summed(np.where(goods, batch.amount, 0)),
-        units=summed(batch.quantity),
-        line_count=np.diff(starts, append=len(order)),
-        fingerprint=summed(fingerprint(sku_ids, batch.quantity, batch.price, batch.discount)),
-        row=batch.rows[first],
-    )
-
-
-async def _identify(load: HistoryLoad, heads: _Heads) -> tuple[Ints, Ints, np.ndarray]:
+async def _identify(load: HistoryLoad, heads: Heads) -> tuple[Ints, Ints, np.ndarray]:
     """Each head's receipt id, how many lines it has already, and whether it belongs to this import."""
     count = len(heads.number)
     ids, offset = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
@@ -226,7 +166,7 @@ async def _identify(load: HistoryLoad, heads: _Heads) -> tuple[Ints, Ints, np.nd
     return ids, offset, ours
 
 
-async def _note_seen(heads: _Heads, ids: Ints, seen: np.ndarray) -> None:
+async def _note_seen(heads: Heads, ids: Ints, seen: np.ndarray) -> None:
     if not seen.any():
         return
     picked = np.flatnonzero(seen)
@@ -237,7 +177,7 @@ async def _note_seen(heads: _Heads, ids: Ints, seen: np.ndarray) -> None:
                 "receipt_id": ids[picked],
                 "member_id": pa.array([heads.member_id[i] for i in picked], pa.int64()),
                 "kind": [heads.kind[i] for i in picked],
-                "business_time": _times(heads.seconds[picked]),
+                "business_time": times(heads.seconds[picked]),
                 "fingerprint": heads.fingerprint[picked],
                 "line_count": heads.line_count[picked],
                 "row": heads.row[picked],
@@ -247,9 +187,9 @@ async def _note_seen(heads: _Heads, ids: Ints, seen: np.ndarray) -> None:
 
 
 async def _write(
-    load: HistoryLoad, batch: LineBatch, heads: _Heads, ids: Ints, line_offset: Ints, ours: np.ndarray, sku_ids: Ints
+    load: HistoryLoad, batch: LineBatch, heads: Heads, ids: Ints, line_offset: Ints, ours: np.ndarray, sku_ids: Ints
 ) -> None:
-    lines = _line_batch(batch, heads, ids, line_offset, ours, sku_ids)
+    lines = line_batch(batch, heads, ids, line_offset, ours, sku_ids)
     # Written by a thread while PostgreSQL takes the receipts.
     written = asyncio.create_task(asyncio.to_thread(database.as_csv, lines))
     new = np.flatnonzero(ours & (line_offset == 0))
@@ -260,7 +200,7 @@ async def _write(
                 "store_id": heads.store_id[new],
                 "till": [heads.till[i] for i in new],
                 "number": [heads.number[i] for i in new],
-                "business_time": _times(heads.seconds[new]),
+                "business_time": times(heads.seconds[new]),
                 "kind": [heads.kind[i] for i in new],
                 "member_id": pa.array([heads.member_id[i] for i in new], pa.int64()),
                 "import_id": np.full(len(new), load.import_id),
@@ -281,44 +221,11 @@ async def _write(
             *(int(column[i]) for column in (ids, heads.total, heads.gross, heads.eligible, heads.units)),
             int(heads.line_count[i]),
             int(heads.fingerprint[i]),
-            _times(heads.seconds[[i]])[0].as_py(),
+            times(heads.seconds[[i]])[0].as_py(),
         )
     if lines.num_rows:
         await database.copy_csv("stores.receipt_line", lines.schema.names, await written)
     load.counts.lines += lines.num_rows
-
-
-def _line_batch(
-    batch: LineBatch, heads: _Heads, ids: Ints, line_offset: Ints, ours: np.ndarray, sku_ids: Ints
-) -> pa.RecordBatch:
-    """The lines of this import's receipts. Line numbers count within the receipt, in file order."""
-    starts = np.flatnonzero(np.diff(heads.of_line[heads.order], prepend=-1))
-    within = np.empty(len(heads.order), dtype=np.int64)
-    within[heads.order] = np.arange(len(heads.order)) - np.repeat(starts, np.diff(starts, append=len(heads.order))) + 1
-    keep = ours[heads.of_line]
-    of_line = heads.of_line[keep]
-    return pa.RecordBatch.from_pydict(
-        {
-            "receipt_id": ids[of_line],
-            "line_no": within[keep] + line_offset[of_line],
-            "product_id": sku_ids[keep],
-            "quantity": batch.quantity[keep],
-            "unit_price": _decimal4(batch.price[keep]),
-            "discount": batch.discount[keep],
-            "amount": batch.amount[keep],
-        }
-    )
-
-
-def _times(seconds: Ints) -> pa.Array:
-    return pa.array(seconds, pa.int64()).cast(pa.timestamp("s", tz="UTC"))
-
-
-def _decimal4(scaled: Ints) -> pa.Array:
-    """Decimals of four places from their ten-thousandths, by laying out Arrow's 128-bit words."""
-    words = np.empty((len(scaled), 2), dtype=np.int64)
-    words[:, 0], words[:, 1] = scaled, scaled >> 63
-    return pa.Decimal128Array.from_buffers(pa.decimal128(18, 4), len(scaled), [None, pa.py_buffer(words)])
 
 
 async def _make_stores(load: HistoryLoad, batch: LineBatch) -> None:

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import database
-from loyalty.checkout import Basket, Sale, checkout
+from loyalty.checkout import checkout
 from loyalty.ledger import Posting, credit, lock_account
 from loyalty.pricing import BasketLine
 from loyalty.programme import ensure_base_rule
-from loyalty.returns import Return, ReturnedLine, take_back
+from loyalty.returns import take_back
+from loyalty.sales import Basket, Return, ReturnedLine, Sale
 from membership.cards import card_of_member, member_of_card
 from membership.registration import Registration, Source, register
 from stores.branches import Branch, open_store

@@ -17,7 +17,7 @@ from settings import settings
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), help="A file of receipts instead of the generated chain.")
 @click.option("--profile", default="online-retail", show_default=True, help="How to read that file.")
-@click.option("--no-serve", is_flag=True, help="Stop after the story.")
+@click.option("--no-serve", is_flag=True, help="Stop after the story. So does --json.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 @as_json
@@ -51,7 +51,7 @@ def demo(data: Path | None, profile: str, no_serve: bool, host: str, port: int, 
     sign_ins = msgspec.json.decode(kept.read_bytes(), type=SignIns) if kept.exists() else None
     if not as_json:
         _addresses(out, sign_ins, host, port)
-    if not no_serve:
+    if not (no_serve or as_json):
         start_server(host, port, 1)
 
 

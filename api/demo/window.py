@@ -9,8 +9,9 @@ import numpy as np
 import database
 from api.demo.chain import STORES
 from api.demo.generator import SEED, GeneratedChain
-from loyalty.checkout import Basket, checkout
+from loyalty.checkout import checkout
 from loyalty.pricing import BasketLine
+from loyalty.sales import Basket
 
 SHARE: Final = 0.14
 

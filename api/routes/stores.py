@@ -9,7 +9,7 @@ from litestar.params import FromPath, QueryParameter
 from api.permissions import Principal
 from segmentation.cross_sell import Suggestion, related_to
 from stores.branches import Branch, branch, branches
-from stores.catalogue import CatalogueProduct, find_products, list_products
+from stores.catalogue import CatalogueProduct, find_product, list_products
 from stores.errors import UnknownStore
 from stores.tills import tills
 
@@ -84,11 +84,11 @@ class ProductController(Controller):
 
     @get("/{sku:str}", summary="One product")
     async def show(self, sku: FromPath[str]) -> ProductShown:
-        return _shown((await find_products([sku]))[sku])
+        return _shown(await find_product(sku))
 
     @get("/{sku:str}/related", summary="What is bought with a product")
     async def related(self, sku: FromPath[str]) -> SuggestionList:
-        await find_products([sku])
+        await find_product(sku)
         return SuggestionList(items=await related_to(sku))
 
 

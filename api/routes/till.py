@@ -9,10 +9,11 @@ from litestar.params import FromPath, JSONBody
 
 from api.idempotency import IdempotencyKey, once
 from api.permissions import Principal
-from loyalty.checkout import Basket, Quote, Sale, checkout, quote
+from loyalty.checkout import checkout, quote
 from loyalty.earning import RulePoints
 from loyalty.pricing import BasketLine
-from loyalty.returns import Return, ReturnedLine, take_back
+from loyalty.returns import take_back
+from loyalty.sales import Basket, Quote, Return, ReturnedLine, Sale
 from loyalty.tiers import TierProgress
 from loyalty.vouchers import VoucherOutcome
 from segmentation.cross_sell import suggest

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from litestar import get
 
+import database
 from api import app as application_module
 from api.app import create_app
+from api.sessions import connect_sessions
 from tests.api.conftest import Client, SignIn, client, key, problem
 
 
@@ -73,3 +76,30 @@ async def test_every_answer_forbids_other_hosts_and_frames(nobody: Client) -> No
     assert "default-src 'self'" in policy
     assert "unsafe-inline" not in policy
     assert "frame-ancestors 'none'" in policy
+
+
+@pytest.mark.usefixtures("own_database")
+async def test_without_postgresql_every_answer_says_so_and_it_recovers() -> None:
+    engine = database.engine()
+    there = engine.pool
+    application = create_app(connect=False)
+    application.state.sessions = connect_sessions()
+    async with (
+        asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/nowhere", min_size=0) as gone,
+        client(application, Authorization="Bearer till_any") as http,
+    ):
+        engine.pool = gone
+        try:
+            assert problem(await http.get("/v1/stores")) == (503, "unreachable")
+            assert (await http.get("/health/ready")).status_code == 503
+        finally:
+            engine.pool = there
+        assert problem(await http.get("/v1/stores")) == (401, "sign-in-needed")
+        assert (await http.get("/health/ready")).json()["database"]
+    await application.state.sessions.disconnect()
+
+
+async def test_an_unknown_product_is_not_found(till: Client) -> None:
+    assert problem(await till.get("/v1/products/NOPE")) == (404, "not-found")
+    assert problem(await till.get("/v1/products/NOPE/related")) == (404, "not-found")
+    assert (await till.get("/v1/products/TEA")).json()["price"] == 255

@@ -12,7 +12,8 @@ from loyalty.errors import HoldSettled, InsufficientPoints, NothingToReturn
 from loyalty.nightly import run_nightly
 from loyalty.programme import forget_programme
 from loyalty.redemption import capture, hold, void
-from loyalty.returns import ReturnedLine, take_back
+from loyalty.returns import take_back
+from loyalty.sales import ReturnedLine
 from loyalty.verification import verify_ledger
 from tests import shop
 
