@@ -45,7 +45,21 @@ CREATE UNIQUE INDEX member_email ON membership.member (email) WHERE status = 'ac
 CREATE INDEX member_phone_ending ON membership.member (reverse(phone) text_pattern_ops) WHERE status = 'active';
 CREATE INDEX member_name ON membership.member (lower(name) text_pattern_ops) WHERE status = 'active';
 
-ALTER TABLE stores.receipt ADD CONSTRAINT receipt_member_id_fkey FOREIGN KEY (member_id) REFERENCES membership.member;
+-- Receipts come before members in the layers, so that it is for this one to say that their members exist; by the statement,
+-- as for their lines, when they come in and when one changes hands.
+CREATE FUNCTION membership.check_receipts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM (SELECT DISTINCT member_id FROM changed WHERE member_id IS NOT NULL) i
+        WHERE NOT EXISTS (SELECT FROM membership.member m WHERE m.id = i.member_id))
+    THEN
+        RAISE EXCEPTION 'receipt of unknown member' USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER check_members_in AFTER INSERT ON stores.receipt
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION membership.check_receipts();
+CREATE TRIGGER check_members_changed AFTER UPDATE ON stores.receipt
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION membership.check_receipts();
 
 CREATE SEQUENCE membership.card_number AS bigint MAXVALUE 9999999999;
 CREATE TABLE membership.card (
@@ -122,7 +136,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON membership.eve
     FOR EACH STATEMENT EXECUTE FUNCTION stores.refuse_change();
 """
 
-BACKWARDS = "DROP SCHEMA membership CASCADE"
+BACKWARDS = "DROP SCHEMA membership CASCADE"  # and with its functions the triggers on receipts
 
 
 async def forwards() -> MigrationManager:

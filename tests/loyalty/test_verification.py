@@ -60,3 +60,33 @@ async def test_the_ledger_cannot_be_rewritten(table: str) -> None:
         with pytest.raises(Exception, match="cannot be changed or deleted"):
             async with database.transaction():
                 await database.execute(statement)
+
+
+@pytest.mark.usefixtures("_ledger")
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        (
+            "INSERT INTO loyalty.entry (account_id, version, amount, balance_after, kind, event_at, seal) "
+            "VALUES (404, 1, 1, 1, 'adjust', now(), '')",
+            "unknown account",
+        ),
+        (
+            "INSERT INTO loyalty.entry (account_id, version, amount, balance_after, kind, event_at, seal, store_id) "
+            "SELECT id, 99, 1, 1, 'adjust', now(), '', 404 FROM loyalty.account",
+            "unknown account, store or receipt",
+        ),
+        (
+            "INSERT INTO loyalty.lot (account_id, entry_id, points, remaining, activates_at) "
+            "SELECT id, 404, 1, 1, now() FROM loyalty.account",
+            "unknown entry",
+        ),
+        ("DELETE FROM loyalty.account", "cannot be changed or deleted"),
+        ("UPDATE loyalty.account SET balance = -1", "balance_check"),
+        ("UPDATE loyalty.lot SET held = remaining + 1", "check constraint"),
+    ],
+)
+async def test_the_database_itself_refuses_what_cannot_be(statement: str, says: str) -> None:
+    with pytest.raises(Exception, match=says):
+        async with database.transaction():
+            await database.execute(statement)

@@ -75,6 +75,18 @@ async def test_the_database_itself_refuses_a_line_of_nothing() -> None:
                 "VALUES ($1, 9, 999, 1, 1, 1)",
                 sale.receipt_id,
             )
+    for column in ("store_id", "member_id"):
+        with pytest.raises(Exception, match="receipt of unknown"):
+            async with database.transaction():
+                await database.execute(
+                    "INSERT INTO stores.receipt (store_id, till, number, business_time, kind, member_id, total, gross, "
+                    "eligible, units, line_count, fingerprint) "
+                    f"SELECT {404 if column == 'store_id' else 'id'}, 'T', 'X', now(), 'sale', "
+                    f"{404 if column == 'member_id' else 'NULL::bigint'}, 1, 1, 1, 1, 1, 1 FROM stores.store LIMIT 1"
+                )
+    with pytest.raises(Exception, match="unknown member"):
+        async with database.transaction():
+            await database.execute("UPDATE stores.receipt SET member_id = 404")
     with pytest.raises(Exception, match="cannot be changed or deleted"):
         async with database.transaction():
             await database.execute("DELETE FROM stores.receipt WHERE id = $1", sale.receipt_id)
