@@ -11,8 +11,6 @@ import platformdirs
 
 from errors import DomainError
 
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-
 
 class SettingRefused(DomainError):
     """A setting is missing or unusable; the message names the variable."""

@@ -91,7 +91,7 @@ def create_app(*, connect: bool = True) -> Litestar:
             title="Regulars",
             version="1",
             description="Membership and loyalty for retail chains. Amounts are integer minor units, times RFC 3339, members "
-            "are named by card number, lists are `{items, next}`, errors `application/problem+json`.",
+            "are named by card number, lists are {items, next}, errors application/problem+json (RFC 9457).",
             openapi_router=Router("/docs", route_handlers=[], opt={"permission": "public"}, include_in_schema=False),
             render_plugins=[ReferencePage(), JsonRenderPlugin(path="/openapi.json")],
             components=Components(

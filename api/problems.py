@@ -18,15 +18,6 @@ TYPES: Final = "https://regulars.example/problems/"
 _log = logging.getLogger("regulars")
 
 
-class Problem(msgspec.Struct, kw_only=True):
-    """A problem as documented in the OpenAPI; facts of the refusal stand beside these."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
 def from_domain(request: Request[Any, Any, Any], error: DomainError) -> Response[Any]:
     """A refusal: its class is the type, its facts stand beside."""
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__)

@@ -1,6 +1,8 @@
-"""Server-side sessions of staff, in Redis under the hash of a random token, so that reading Redis signs nobody in."""
+"""Server-side sessions of staff, in Redis under a keyed hash of a random token: who can read Redis signs in as nobody, and who
+can write it without the secret neither."""
 
 import hashlib
+import hmac
 import secrets
 
 from redis.asyncio import Redis
@@ -45,4 +47,4 @@ def connect_sessions() -> Sessions:
 
 
 def _key(token: str) -> str:
-    return "session:" + hashlib.sha256(token.encode()).hexdigest()
+    return "session:" + hmac.new(settings().secret.encode(), token.encode(), hashlib.sha256).hexdigest()

@@ -13,7 +13,7 @@ import pyarrow as pa
 import database
 from segmentation.errors import TooLittleData
 from segmentation.rfm_map import CODES, NAMES
-from segmentation.runs import digest, moment, newest_run, open_run
+from segmentation.runs import digest, moment, open_run
 from stores.chain import the_chain
 
 QUINTILES: Final = (0.2, 0.4, 0.6, 0.8)
@@ -220,17 +220,3 @@ async def score_of(member_id: int) -> MemberScore | None:
         member_id,
     )
     return MemberScore(**dict(row)) if row else None
-
-
-__all__ = [
-    "MemberScore",
-    "RfmCell",
-    "RfmResult",
-    "edges",
-    "grid",
-    "movement",
-    "newest_run",
-    "score",
-    "score_members",
-    "score_of",
-]

@@ -1,7 +1,7 @@
 """Money is integer minor units and a currency. Floats never touch it."""
 
 import re
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from errors import InvalidInput
 
@@ -41,13 +41,6 @@ def parsed(text: str, currency: str, *, field: str) -> int:
     if minor != minor.to_integral_value():
         raise InvalidInput(field=field, why=f"{text!r} is finer than the smallest unit of {currency}")
     return int(minor)
-
-
-def share(amount: int, part: int, whole: int) -> int:
-    """`amount * part / whole` rounded half away from zero, for splitting a discount or a refund over units."""
-    if whole == 0:
-        return 0
-    return int((Decimal(amount) * part / whole).quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def spread(amount: int, weights: list[int]) -> list[int]:

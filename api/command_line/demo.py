@@ -65,6 +65,9 @@ def _addresses(out: Console, sign_ins: SignIns | None, host: str, port: int) -> 
     for path, what in (("/", "overview"), ("/rfm", "segments"), ("/till", "the till"), ("/docs", "the API")):
         out.print(f"  {base + path:32} {what}")
     if sign_ins is None:
+        out.print(
+            "  The till's credential is kept with the REGULARS_HOME of the first run; 'regulars till enrol' makes a new one."
+        )
         return
     for email, role in sign_ins.staff.items():
         out.print(f"  {email:24} {role.replace('_', ' '):16} password {sign_ins.password}")

@@ -63,8 +63,6 @@ _VARIANTS: Final = (
     "Melati",
     "Delima",
 )
-PRODUCTS_EACH: Final = len(_VARIANTS)
-
 # The planted affinities: a basket with the first of a pair holds the second with this chance.
 AFFINITY: Final = 0.45
 AFFINITY_PAIRS: Final = 12

@@ -18,6 +18,9 @@ _STAFF: Final[tuple[tuple[str, Role], ...]] = (
 )
 
 
+LAST_HIRED: Final = _STAFF[-1][0]
+
+
 class SignIns(msgspec.Struct, frozen=True, kw_only=True):
     """Who can sign in to the demo, and as what."""
 

@@ -48,7 +48,7 @@ async def shop_in_window(campaign_id: int, generated: GeneratedChain, *, bought:
             vouchers=[row["code"]],
             lines=[BasketLine(sku=catalogue.sku[i], quantity=1, unit_price=int(catalogue.price[i])) for i in picked],
         )
-        await checkout(basket, till="T1", number=f"C{place:06}")
+        await checkout(basket, till="T1", number=f"C{campaign_id}-{place:06}")
     uplift = SHARE * len(away) / len(treated) if treated else 0.0
     return Planted(share=SHARE, extra=len(coming), treated=len(treated), uplift=round(uplift, 4))
 

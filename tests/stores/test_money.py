@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import InvalidInput
-from stores.money import parsed, share, shown, spread
+from stores.money import parsed, shown, spread
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,3 @@ def test_a_spread_sums_to_the_amount_and_takes_from_no_empty_line(amount: int, w
     parts = spread(amount, weights)
     assert sum(parts) == (amount if sum(weights) else 0)
     assert all(part == 0 for part, weight in zip(parts, weights, strict=True) if weight == 0)
-
-
-def test_a_share_rounds_half_away_from_zero() -> None:
-    assert [share(5, 1, 2), share(-5, 1, 2), share(100, 1, 3)] == [3, -3, 33]
