@@ -64,59 +64,57 @@ async def checkout(basket: Basket, *, till: str, number: str, staff_id: int | No
     """
     check_lines(basket.lines)
     async with database.transaction():
-        account, member_id = None, None
-        if basket.member is not None:
-            member_id = await member_of_card(basket.member)
-            account = await lock_account(member_id)
+        member_id = await member_of_card(basket.member) if basket.member is not None else None
+        account = await lock_account(member_id) if member_id is not None else None
         # After the lock, so that of two tills with the same receipt the second finds the first's.
         setting = await _setting(basket, till=till, number=number)
-        if setting.recorded_id is not None:
-            return await sale_again(
-                basket,
-                store_id=setting.store_id,
-                programme=setting.programme,
-                till=till,
-                number=number,
-                member_id=member_id,
-            )
-        buyer, reached = None, None
-        if account is not None and member_id is not None:
-            reached = await standing(member_id, setting.programme, basket.business_time)
-            buyer = Buyer(member_id=member_id, lots=await open_lots(account.id), tier=reached.tier)
-        vouchers = await find_vouchers(basket.vouchers, lock=True) if basket.vouchers else {}
-        settlement = await _price(basket, setting, buyer, vouchers)
-        for outcome in settlement.vouchers:
-            if not outcome.applied:
-                raise VoucherRefused(code=outcome.code, reason=outcome.reason)
-        receipt = _receipt(
-            basket, setting, settlement, till=till, number=number, member_id=member_id, staff_id=staff_id
+        if setting.recorded_id is None:
+            sale = await _sell(basket, setting, account, till=till, number=number, staff_id=staff_id)
+            if sale is not None:
+                return sale
+        return await sale_again(
+            basket,
+            store_id=setting.store_id,
+            programme=setting.programme,
+            till=till,
+            number=number,
+            member_id=member_id,
         )
-        receipt_id = await record(receipt)
-        if receipt_id is None:
-            return await sale_again(
-                basket,
-                store_id=setting.store_id,
-                programme=setting.programme,
-                till=till,
-                number=number,
-                member_id=member_id,
-            )
-        if vouchers:
-            await use_vouchers(
-                [voucher.id for voucher in vouchers.values()], receipt_id=receipt_id, at=basket.business_time
-            )
-        tier = None
-        if account is not None and buyer is not None and reached is not None:
-            await roll_up(buyer.member_id, receipt, receipt_id)
-            await _post(account, buyer, setting, settlement, receipt, receipt_id)
-            tier = await promote(
-                buyer.member_id,
-                setting.programme,
-                Standing(tier=reached.tier, qualifying=reached.qualifying + settlement.total),
-                at=basket.business_time,
-                store_id=setting.store_id,
-            )
-        return _sale(basket, setting, buyer, settlement, receipt_id, tier)
+
+
+async def _sell(
+    basket: Basket, setting: _Setting, account: Account | None, *, till: str, number: str, staff_id: int | None
+) -> Sale | None:
+    """Price the basket and write everything; None when another till has written this very receipt meanwhile."""
+    buyer, reached = None, None
+    if account is not None:
+        reached = await standing(account.member_id, setting.programme, basket.business_time)
+        buyer = Buyer(member_id=account.member_id, lots=await open_lots(account.id), tier=reached.tier)
+    vouchers = await find_vouchers(basket.vouchers, lock=True) if basket.vouchers else {}
+    settlement = await _price(basket, setting, buyer, vouchers)
+    for outcome in settlement.vouchers:
+        if not outcome.applied:
+            raise VoucherRefused(code=outcome.code, reason=outcome.reason)
+    receipt = _receipt(basket, setting, settlement, till=till, number=number, buyer=buyer, staff_id=staff_id)
+    receipt_id = await record(receipt)
+    if receipt_id is None:
+        return None
+    if vouchers:
+        await use_vouchers(
+            [voucher.id for voucher in vouchers.values()], receipt_id=receipt_id, at=basket.business_time
+        )
+    tier = None
+    if account is not None and buyer is not None and reached is not None:
+        await roll_up(buyer.member_id, receipt, receipt_id)
+        await _post(account, buyer, setting, settlement, receipt, receipt_id)
+        tier = await promote(
+            buyer.member_id,
+            setting.programme,
+            Standing(tier=reached.tier, qualifying=reached.qualifying + settlement.total),
+            at=basket.business_time,
+            store_id=setting.store_id,
+        )
+    return _sale(basket, setting, buyer, settlement, receipt_id, tier)
 
 
 async def _setting(basket: Basket, *, till: str, number: str) -> _Setting:
@@ -168,7 +166,7 @@ def _receipt(
     *,
     till: str,
     number: str,
-    member_id: int | None,
+    buyer: Buyer | None,
     staff_id: int | None,
 ) -> Receipt:
     payments = {"money": settlement.due} if settlement.due or not settlement.points_value else {}
@@ -180,7 +178,7 @@ def _receipt(
         number=number,
         business_time=basket.business_time,
         kind="sale",
-        member_id=member_id,
+        member_id=buyer.member_id if buyer else None,
         staff_id=staff_id,
         payments=payments,
         lines=[

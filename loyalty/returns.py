@@ -59,21 +59,7 @@ async def take_back(
         if again is not None:
             return again
         quantities = _checked(sale, returned)
-        lines = [_line(line, quantities[line.line_no]) for line in sale.lines if line.line_no in quantities]
-        amount = -sum(line.amount for line in lines)
-        points_value = _points_value(sale, amount)
-        receipt = Receipt(
-            store_id=sale.store_id,
-            till=till,
-            number=number,
-            business_time=business_time,
-            kind="return",
-            member_id=sale.member_id,
-            staff_id=staff_id,
-            original_id=sale.id,
-            lines=lines,
-            payments={"money": points_value - amount} | ({"points": -points_value} if points_value else {}),
-        )
+        receipt = _receipt(sale, quantities, till=till, number=number, at=business_time, staff_id=staff_id)
         receipt_id = await record(receipt)
         assert receipt_id is not None, "looked for above, under the sale's lock"
         moved = _PointsMoved()
@@ -82,14 +68,35 @@ async def take_back(
             moved = await _move_points(account, sale, receipt, receipt_id, quantities)
         return Return(
             receipt_id=receipt_id,
-            amount=amount,
-            refund=amount - points_value,
+            amount=-receipt.total,
+            refund=-receipt.payments["money"],
             points_clawed_back=moved.clawed_back,
             points_not_recovered=moved.not_recovered,
             points_given_back=moved.given_back,
             usable=moved.usable,
             again=False,
         )
+
+
+def _receipt(
+    sale: RecordedReceipt, quantities: dict[int, int], *, till: str, number: str, at: datetime, staff_id: int | None
+) -> Receipt:
+    """The return as a receipt of its own; what points paid for is not paid out in money."""
+    lines = [_line(line, quantities[line.line_no]) for line in sale.lines if line.line_no in quantities]
+    amount = -sum(line.amount for line in lines)
+    points_value = _points_value(sale, amount)
+    return Receipt(
+        store_id=sale.store_id,
+        till=till,
+        number=number,
+        business_time=at,
+        kind="return",
+        member_id=sale.member_id,
+        staff_id=staff_id,
+        original_id=sale.id,
+        lines=lines,
+        payments={"money": points_value - amount} | ({"points": -points_value} if points_value else {}),
+    )
 
 
 def _checked(sale: RecordedReceipt, returned: Sequence[ReturnedLine]) -> dict[int, int]:

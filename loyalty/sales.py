@@ -11,7 +11,7 @@ from loyalty.tiers import TierProgress
 
 
 class Basket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A basket as the till sends it, for a quote or a checkout."""
+    """A basket as the till sends it, for a quote or a checkout: amounts in minor units, the member by card number."""
 
     store: str
     business_time: datetime

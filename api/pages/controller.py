@@ -32,7 +32,7 @@ def to_own_page(request: Request[Any, Any, Any], error: NotPermitted) -> Redirec
 
 class PageController(Controller):
     include_in_schema = False
-    exception_handlers = {SignInNeeded: to_sign_in, NotPermitted: to_own_page}  # noqa: RUF012  (Litestar reads a class attribute)
+    exception_handlers = {SignInNeeded: to_sign_in, NotPermitted: to_own_page}
 
     @get("/sign-in", opt={"permission": "public"})
     async def sign_in(self) -> Template:

@@ -24,7 +24,7 @@ class CampaignPage(msgspec.Struct, frozen=True, kw_only=True):
 class CampaignController(Controller):
     path = "/v1/campaigns"
     tags = ("campaigns",)
-    opt = {"permission": "campaigns:read"}  # noqa: RUF012
+    opt = {"permission": "campaigns:read"}
 
     @post(summary="Draft a campaign to one RFM segment", opt={"permission": "campaigns:write"}, status_code=201)
     async def draft(

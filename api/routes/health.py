@@ -23,7 +23,7 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True):
 class HealthController(Controller):
     path = "/health"
     tags = ("operation",)
-    opt = {"permission": "public"}  # noqa: RUF012
+    opt = {"permission": "public"}
 
     @get("/live", summary="The process answers")
     async def live(self) -> Alive:

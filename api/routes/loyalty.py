@@ -40,7 +40,7 @@ class RewardController(Controller):
 class RedemptionController(Controller):
     path = "/v1/redemptions"
     tags = ("loyalty",)
-    opt = {"permission": "till:sell"}  # noqa: RUF012
+    opt = {"permission": "till:sell"}
 
     @post(summary="Set points aside", status_code=201)
     async def hold(

@@ -89,7 +89,7 @@ class View360(msgspec.Struct, frozen=True, kw_only=True):
 class MemberController(Controller):
     path = "/v1/members"
     tags = ("members",)
-    opt = {"permission": "members:read"}  # noqa: RUF012
+    opt = {"permission": "members:read"}
 
     @post(summary="Register a member", opt={"permission": "members:register"}, status_code=201)
     async def register(

@@ -41,7 +41,7 @@ class ClustersShown(msgspec.Struct, frozen=True, kw_only=True):
 class SegmentationController(Controller):
     path = "/v1"
     tags = ("segmentation",)
-    opt = {"permission": "segmentation:read"}  # noqa: RUF012
+    opt = {"permission": "segmentation:read"}
 
     @get("/segmentation/runs", summary="Every computation, newest first")
     async def runs(

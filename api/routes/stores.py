@@ -50,7 +50,7 @@ class SuggestionList(msgspec.Struct, frozen=True, kw_only=True):
 class StoreController(Controller):
     path = "/v1/stores"
     tags = ("stores",)
-    opt = {"permission": "stores:read"}  # noqa: RUF012  (Litestar reads a class attribute)
+    opt = {"permission": "stores:read"}
 
     @get(summary="Stores in view")
     async def index(self, request: Request[Principal, Any, Any]) -> StoreList:
@@ -71,7 +71,7 @@ class StoreController(Controller):
 class ProductController(Controller):
     path = "/v1/products"
     tags = ("products",)
-    opt = {"permission": "products:read"}  # noqa: RUF012
+    opt = {"permission": "products:read"}
 
     @get(summary="The catalogue, by SKU")
     async def index(

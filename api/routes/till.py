@@ -11,7 +11,6 @@ from api.idempotency import IdempotencyKey, once
 from api.permissions import Principal
 from loyalty.checkout import checkout, quote
 from loyalty.earning import RulePoints
-from loyalty.pricing import BasketLine
 from loyalty.returns import take_back
 from loyalty.sales import Basket, Quote, Return, ReturnedLine, Sale
 from loyalty.tiers import TierProgress
@@ -22,22 +21,7 @@ from stores.errors import UnknownReceipt, UnknownStore, UnknownTill
 from stores.receipts import find_receipt
 
 
-class BasketSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A basket to quote. Amounts are integer minor units, the member is named by card number."""
-
-    store: str
-    business_time: datetime
-    lines: list[BasketLine]
-    member: str | None = None
-    currency: str | None = None
-    vouchers: list[str] = []
-    points_to_spend: int = 0
-
-    def basket(self) -> Basket:
-        return Basket(**{name: getattr(self, name) for name in Basket.__struct_fields__})
-
-
-class CheckoutSent(BasketSent, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CheckoutSent(Basket, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sale to record, unique by store, till and number."""
 
     till: str
@@ -119,12 +103,12 @@ class ReturnAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class CheckoutController(Controller):
     path = "/v1/checkouts"
     tags = ("till",)
-    opt = {"permission": "till:sell"}  # noqa: RUF012
+    opt = {"permission": "till:sell"}
 
     @post("/quote", summary="What a basket would cost and earn; writes nothing", status_code=200)
-    async def quote(self, request: Request[Principal, Any, Any], data: JSONBody[BasketSent]) -> QuoteAnswer:
+    async def quote(self, request: Request[Principal, Any, Any], data: JSONBody[Basket]) -> QuoteAnswer:
         _check_store(request.user, data.store)
-        answer = await quote(data.basket())
+        answer = await quote(data)
         return await _quoted(data, answer)
 
     @post(summary="Record a sale", status_code=201)
@@ -135,7 +119,7 @@ class CheckoutController(Controller):
         _check_till(request.user, data.store, data.till)
 
         async def write() -> CheckoutAnswer:
-            sale = await checkout(data.basket(), till=data.till, number=data.number, staff_id=request.user.staff_id)
+            sale = await checkout(data, till=data.till, number=data.number, staff_id=request.user.staff_id)
             return await _sold(data, sale)
 
         return await once(request, idempotency_key, write)
@@ -177,7 +161,7 @@ def _check_till(principal: Principal, store: str, till: str) -> None:
         raise UnknownTill(store=store, till=till)
 
 
-async def _suggested(data: BasketSent) -> list[SuggestionShown]:
+async def _suggested(data: Basket) -> list[SuggestionShown]:
     return [
         SuggestionShown(
             sku=found.sku, name=found.name, because=f"bought together {found.lift:.1f} times more often than chance"
@@ -201,7 +185,7 @@ async def _sold(data: CheckoutSent, sale: Sale) -> CheckoutAnswer:
     )
 
 
-async def _quoted(data: BasketSent, answer: Quote) -> QuoteAnswer:
+async def _quoted(data: Basket, answer: Quote) -> QuoteAnswer:
     settlement = answer.settlement
     return QuoteAnswer(
         total=settlement.total,
