@@ -23,6 +23,10 @@ DATABASE = "regulars"
 @cache
 def postgres_url(home: Path) -> str:
     """Start PostgreSQL under `home` unless it runs already, and say where it listens."""
+    if any(letter.isspace() for letter in str(home)):
+        raise Unreachable(
+            server="REGULARS_HOME", why=f"{str(home)!r} holds a space, which PostgreSQL is not started under"
+        )
     with warnings.catch_warnings(), _one_at_a_time(home):
         # Where there is no login session platformdirs warns, and names a folder of this user's under /tmp. It has to exist:
         # else pgserver locks one file for everybody, and it belongs to whoever came first.

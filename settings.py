@@ -67,7 +67,9 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda name: name.upper()):
         """Where the embedded servers keep their data."""
         if self.regulars_home:
             return Path(self.regulars_home).expanduser().resolve()
-        return Path(platformdirs.user_data_dir("regulars"))
+        usual = Path(platformdirs.user_data_dir("regulars"))
+        # macOS has "Application Support", and pgserver starts PostgreSQL through a shell, which parts it at the space.
+        return Path.home() / ".regulars" if " " in str(usual) else usual
 
     @property
     def secret(self) -> str:

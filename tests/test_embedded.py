@@ -74,14 +74,14 @@ def test_processes_share_the_servers_and_the_data_stays_when_the_last_one_ends(h
     assert _use(home, "third") == [3, 3]
 
 
-def test_a_home_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("")
+@pytest.mark.parametrize("name", ["file/home", "with a space"])
+def test_a_home_that_cannot_be_used_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
     done = subprocess.run(
         [sys.executable, "-c", "from api.command_line import main; main()", "migrate"],
         capture_output=True,
         text=True,
-        env=_environment(blocked / "home"),
+        env=_environment(tmp_path / name),
         check=False,
         cwd=ROOT,
     )
