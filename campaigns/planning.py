@@ -63,8 +63,9 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     run_id: int | None
 
 
-async def draft(plan: Draft, *, point_value: int) -> int:
-    """Write a campaign down; its id. `point_value` (minor units a point pays) turns money offers into budget points."""
+async def draft(plan: Draft, *, point_value: int, salt: str | None = None) -> int:
+    """Write a campaign down; its id. `point_value` (minor units a point pays) turns money offers into budget points; `salt`
+    fixes who will be held out, and is random unless given."""
     if plan.segment not in NAMES:
         raise InvalidInput(field="segment", why=f"{plan.segment!r} is none of {', '.join(NAMES)}")
     if not plan.name.strip():
@@ -86,7 +87,7 @@ async def draft(plan: Draft, *, point_value: int) -> int:
             plan.name.strip(),
             plan.segment,
             plan.holdout_percent,
-            secrets.token_hex(8),
+            salt or secrets.token_hex(8),
             plan.budget_points,
             plan.offer.kind,
             plan.offer.value,
