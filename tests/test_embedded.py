@@ -1,13 +1,16 @@
 """The embedded servers, as processes see them."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +75,25 @@ def test_processes_share_the_servers_and_the_data_stays_when_the_last_one_ends(h
         assert first.wait(30) == 0
     assert not (home / "postgres" / "postmaster.pid").exists(), "PostgreSQL ends with its last user"
     assert _use(home, "third") == [3, 3]
+
+
+def test_a_served_application_leaves_no_server_behind(home: Path) -> None:
+    command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment(home), cwd=ROOT) as server:
+        assert server.stdout is not None
+        for line in server.stdout:
+            if "Started worker" in line:
+                break
+        registry = home / "redis.db.settings"
+        for _ in range(200):  # the worker connects after it has started
+            if registry.exists():
+                break
+            time.sleep(0.1)
+        pid = int(Path(json.loads(registry.read_text())["pidfile"]).read_text())
+        server.terminate()
+        server.communicate(timeout=30)
+    assert not (home / "postgres" / "postmaster.pid").exists()
+    assert not psutil.pid_exists(pid)
 
 
 @pytest.mark.parametrize("name", ["file/home", "with a space"])
