@@ -100,7 +100,7 @@ async def add(load: HistoryLoad, batch: LineBatch, members: Mapping[str, int]) -
     if load.profile.creates:
         await _make_stores(load, batch)
     await _learn_products(load, batch)
-    sku_ids, sku_goods = by_value(batch.sku, {sku: found[0] for sku, found in load.product_ids.items()}), None
+    sku_ids = by_value(batch.sku, {sku: found[0] for sku, found in load.product_ids.items()})
     sku_goods = by_value(batch.sku, {sku: int(found[1]) for sku, found in load.product_ids.items()}).astype(bool)
     heads = receipt_heads(batch, store_ids=load.store_ids, members=members, sku_ids=sku_ids, goods=sku_goods)
     ids, line_offset, ours = await _identify(load, heads)

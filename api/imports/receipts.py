@@ -76,9 +76,7 @@ async def import_receipts(
     mapping = receipt_profile(profile)
     # Raises FileRefused for the file as a whole before the database is touched.
     check_file(path, required=mapping.required, optional=mapping.optional, delimiter=delimiter)
-    if mapping.chain is not None:
-        await found(mapping.chain)
-    chain = await the_chain()
+    chain = mapping.chain or await the_chain()
     load = _Load(path, mapping, chain, delimiter, award_points=award_points, dry_run=dry_run, progress=progress)
     try:
         # Nearly every file is clean, so it is loaded at the first reading; only a bad row makes it read twice.
@@ -118,6 +116,8 @@ class _Load:
             async with database.transaction():
                 # A transaction this size is worth more memory than the till's.
                 await database.execute("SET LOCAL work_mem = '64MB'")
+                if self.profile.chain is not None:
+                    await found(self.profile.chain)
                 result.append(await self._load(bad, stop_at_bad))
                 if self.dry_run:
                     raise _DryRunDone

@@ -156,6 +156,14 @@ async def test_a_dry_run_says_what_would_change_and_changes_nothing() -> None:
     assert await _counts() == before
 
 
+async def test_a_dry_run_of_a_file_that_makes_its_own_chain_makes_none() -> None:
+    path = _file(UCI + "536365,A1,MUG,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom\n")
+    done = await import_receipts(path, profile="online-retail", award_points=True, dry_run=True)
+    assert (done.receipts, done.members, done.points.earned) == (1, 1, 15)
+    for table in ("stores.chain", "stores.store", "membership.member", "loyalty.earn_rule"):
+        assert await database.value(f"SELECT count(*) FROM {table}") == 0, table
+
+
 async def test_another_chain_s_file_does_not_mix_with_this_one() -> None:
     await shop.open_shop()
     with pytest.raises(OtherChain, match="REGULARS_HOME"):
