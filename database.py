@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
 
+import replicas
 from errors import DomainError, Unreachable
 
 Connection: TypeAlias = Any  # an asyncpg connection, or the pool's proxy of one
@@ -113,8 +114,11 @@ class _Transaction(PostgresTransaction):
 async def _connection() -> AsyncIterator[Connection]:
     db = engine()
     current = db.current_transaction.get()
+    replica = replicas.reading_from.get()
     if current is not None:
         yield current.connection
+    elif replica is not None:
+        yield replica
     elif db.pool:
         async with db.pool.acquire() as connection:
             yield connection
@@ -124,6 +128,24 @@ async def _connection() -> AsyncIterator[Connection]:
             yield connection
         finally:
             await connection.close()
+
+
+@asynccontextmanager
+async def exclusively(what: str) -> AsyncIterator[bool]:
+    """Whether nobody else does `what` at the moment; true for one at a time, in every process, until it leaves.
+
+    Held by a connection of its own, apart from any transaction, so that work of many transactions can be done under it.
+    """
+    db = engine()
+    connection = await (db.pool.acquire() if db.pool else db.get_new_connection())
+    held = False
+    try:
+        held = await connection.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", what)
+        yield held
+    finally:
+        if held:
+            await connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", what)
+        await (db.pool.release(connection) if db.pool else connection.close())
 
 
 async def rows(sql: str, *arguments: object) -> list[Row]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -27,13 +28,25 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda name: name.upper()):
     regulars_env: Literal["development", "production"] = "development"
     regulars_home: str = ""
     database_url: str = ""
+    database_replica_url: str = ""
+    database_wait_seconds: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 60
     database_pool_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 16
     redis_url: str = ""
     secret_key: str = ""
+    secret_key_previous: str = ""
     smtp_url: str = ""
     mail_from: str = "Regulars <regulars@localhost>"
     base_url: str = "http://127.0.0.1:8000"
     session_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 12
+    second_factor: Literal["required", "optional"] = "required"
+    till_shift: Literal["required", "optional"] = "optional"
+    trusted_proxies: str = ""
+    rate_limit_principal: Annotated[int, msgspec.Meta(ge=1)] = 1200
+    rate_limit_address: Annotated[int, msgspec.Meta(ge=1)] = 6000
+    rate_limit_sign_in: Annotated[int, msgspec.Meta(ge=1)] = 30
+    webhook_private_addresses: Literal["refuse", "allow"] = "refuse"
+    webhook_disable_days: Annotated[int, msgspec.Meta(ge=1, le=30)] = 5
+    log_format: Literal["text", "json"] = "text"
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
@@ -51,16 +64,30 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda name: name.upper()):
     def check(self) -> None:
         for variable, url, schemes in (
             ("DATABASE_URL", self.database_url, ("postgres://", "postgresql://")),
+            ("DATABASE_REPLICA_URL", self.database_replica_url, ("postgres://", "postgresql://")),
             ("REDIS_URL", self.redis_url, ("redis://", "rediss://", "unix://")),
             ("SMTP_URL", self.smtp_url, ("smtp://", "smtps://")),
         ):
             if url and not url.startswith(schemes):
                 raise SettingRefused(variable=variable, why=f"must start with {' or '.join(schemes)}")
+        try:
+            _ = self.proxies
+        except ValueError as error:
+            raise SettingRefused(
+                variable="TRUSTED_PROXIES", why=f"{error}; give networks such as 10.0.0.0/8, parted by commas"
+            ) from None
+        if self.regulars_env == "production" and self.second_factor != "required":
+            raise SettingRefused(variable="SECOND_FACTOR", why="cannot be optional in production")
         if self.regulars_env == "production" and len(self.secret_key) < 32:
             raise SettingRefused(
                 variable="SECRET_KEY",
                 why="is required in production: at least 32 random characters (openssl rand -base64 48)",
             )
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Networks whose X-Forwarded-For is believed."""
+        return tuple(ip_network(network.strip()) for network in self.trusted_proxies.split(",") if network.strip())
 
     @property
     def home(self) -> Path:

@@ -8,54 +8,62 @@ from typing import Final
 from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.middleware import DefineMiddleware
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.static_files import create_static_files_router
 from litestar.template import TemplateConfig
 
 import database
 import embedded
-from api.authentication import Authentication, permission_guard
+from api.access.authentication import Authentication, permission_guard, same_origin_guard
+from api.access.permissions import PERMISSIONS
+from api.connections import connect_redis, use_redis
+from api.edge import Application, rate_guard
+from api.openapi.document import openapi_config
+from api.openapi.parameters import known_query_guard
+from api.operation.logs import configure_logs, log
+from api.operation.metrics import REPLICA_FELL_BACK
 from api.pages.controller import PageController
-from api.pages.reference import ReferencePage
-from api.permissions import PERMISSIONS
 from api.problems import HANDLERS
 from api.routes.campaigns import CampaignController
 from api.routes.health import HealthController
+from api.routes.keys import KeyController
 from api.routes.loyalty import RedemptionController, RewardController
 from api.routes.members import MemberController
+from api.routes.operation import MetricsController, OperationController
 from api.routes.segmentation import SegmentationController
-from api.routes.session import SessionController
+from api.routes.session import PasswordController, SessionController
+from api.routes.shifts import ShiftController
+from api.routes.staff import StaffController
 from api.routes.stores import ProductController, StoreController
 from api.routes.till import CheckoutController
-from api.sessions import connect_sessions
+from api.routes.webhooks import WebhookController
+from replicas import Replica
 from settings import settings
 
 BODY_BYTES_MAX: Final = 1 << 20
+REPLICA_POOL_MAX: Final = 8
 _PAGES: Final = Path(__file__).parent / "pages"
 
 CONTROLLERS: Final = (
     SessionController,
+    PasswordController,
+    StaffController,
+    KeyController,
     StoreController,
     ProductController,
     MemberController,
+    ShiftController,
     CheckoutController,
     RewardController,
     RedemptionController,
     SegmentationController,
     CampaignController,
+    WebhookController,
+    OperationController,
     HealthController,
+    MetricsController,
     PageController,
 )
-
-# Nothing from another host, no inline script, no framing.
-_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
 
 
 class UndeclaredPermission(RuntimeError):
@@ -64,47 +72,53 @@ class UndeclaredPermission(RuntimeError):
 
 @asynccontextmanager
 async def _running(app: Litestar) -> AsyncIterator[None]:
-    async with database.connected(pool_max=settings().database_pool_max):
-        app.state.sessions = connect_sessions()
+    configured = settings()
+    async with database.connected(pool_max=configured.database_pool_max):
+        use_redis(app.state, connect_redis())
+        app.state.replica = (
+            Replica(configured.database_replica_url, pool_max=REPLICA_POOL_MAX, on_failure=note_replica_failure)
+            if configured.database_replica_url
+            else None
+        )
+        log().info("ready")
         try:
             yield
         finally:
-            await app.state.sessions.disconnect()
+            await app.state.redis.aclose()
+            if app.state.replica:
+                await app.state.replica.close()
             embedded.release_redis()
+            log().info("stopped")
+
+
+def note_replica_failure(error: str) -> None:
+    """A report went to the primary."""
+    REPLICA_FELL_BACK.inc()
+    log().warning("the replica does not answer: reports come from the primary", error=error)
 
 
 def create_app(*, connect: bool = True) -> Litestar:
     """The application. `connect=False` leaves connecting to the caller, for tests that run it on their own connection."""
-    app = Litestar(
+    configure_logs(form=settings().log_format)
+    document = openapi_config(Router("/docs", route_handlers=[], opt={"permission": "public"}, include_in_schema=False))
+    app = Application(
         route_handlers=[
             *CONTROLLERS,
             create_static_files_router(
-                "/static", directories=[_PAGES / "static"], opt={"permission": "public"}, include_in_schema=False
+                "/static",
+                directories=[_PAGES / "static"],
+                opt={"permission": "public", "limit": "none"},
+                include_in_schema=False,
             ),
         ],
         lifespan=[_running] if connect else [],
-        middleware=[DefineMiddleware(Authentication, exclude=["^/static"])],
-        guards=[permission_guard],
+        middleware=[DefineMiddleware(Authentication, exclude=["^/static", "^/health"])],
+        guards=[rate_guard, same_origin_guard, permission_guard, known_query_guard],
         exception_handlers=HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
         template_config=TemplateConfig(directory=_PAGES / "templates", engine=JinjaTemplateEngine),
         compression_config=CompressionConfig(backend="gzip", minimum_size=2000, exclude=["^/v1"]),
-        openapi_config=OpenAPIConfig(
-            title="Regulars",
-            version="1",
-            description="Membership and loyalty for retail chains. Amounts are integer minor units, times RFC 3339, members "
-            "are named by card number, lists are {items, next}, errors application/problem+json (RFC 9457).",
-            openapi_router=Router("/docs", route_handlers=[], opt={"permission": "public"}, include_in_schema=False),
-            render_plugins=[ReferencePage(), JsonRenderPlugin(path="/openapi.json")],
-            components=Components(
-                security_schemes={
-                    "till": SecurityScheme(type="http", scheme="bearer", description="A till's credential."),
-                    "session": SecurityScheme(type="apiKey", name="regulars_session", security_scheme_in="cookie"),
-                }
-            ),
-            security=[{"till": []}, {"session": []}],
-        ),
-        response_headers=_HEADERS,
+        openapi_config=document,
         logging_config=None,
     )
     _check_permissions(app)

@@ -1,19 +1,23 @@
 """Idempotency-Key: a write and the memory of its answer commit together, or not at all."""
 
-import hashlib
+import hmac
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.params import HeaderParameter
 
 import database
+from api.access.permissions import Principal
+from api.access.sealing import seal, unseal
 from api.errors import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
-from api.permissions import Principal
+from settings import settings
 
 Answer = TypeVar("Answer")
-KEY_LENGTH_MAX = 128
+KEY_LENGTH_MAX: Final = 128
+KEPT_DAYS: Final = 7
 
 IdempotencyKey = Annotated[
     str,
@@ -25,18 +29,28 @@ IdempotencyKey = Annotated[
 
 
 async def once(
-    request: Request[Principal, Any, Any], key: str, write: Callable[[], Awaitable[Answer]], *, status: int = 201
+    request: Request[Principal, Any, Any],
+    key: str,
+    write: Callable[[], Awaitable[Answer]],
+    *,
+    status: int = 201,
+    sealed: bool = False,
+    tag: Callable[[Answer], str] | None = None,
 ) -> Response[Answer]:
     """Run `write` for the first request with its key; answer later ones as the first was, marked as replayed.
 
-    A refusal is not remembered: nothing was changed, so the same request may succeed later.
+    A refusal is not remembered: nothing was changed, so the same request may succeed later. `sealed` keeps an answer with a
+    secret in it encrypted; `tag` makes the answer's ETag.
     """
     if not 1 <= len(key) <= KEY_LENGTH_MAX:
         raise IdempotencyKeyMissing
     principal = request.user.name
-    request_hash = hashlib.sha256(
-        b"\n".join((request.method.encode(), request.url.path.encode(), await request.body()))
-    ).digest()
+    # Keyed, because a body can hold something short enough to guess, such as a PIN.
+    request_hash = hmac.digest(
+        settings().secret.encode(),
+        b"\n".join((request.method.encode(), request.url.path.encode(), await request.body())),
+        "sha256",
+    )
     async with database.transaction():
         claimed = await database.row("SELECT * FROM api.claim_key($1, $2)", principal, key)
         assert claimed is not None
@@ -45,18 +59,28 @@ async def once(
         if claimed["response"] is not None:
             if claimed["request_hash"] != request_hash:
                 raise IdempotencyKeyReused
-            return _response(claimed["response"], claimed["status"], {"Idempotency-Replayed": "true"})
-        body = msgspec.json.encode(await write())
+            body = unseal(claimed["response"]) if sealed else claimed["response"]
+            return _response(body, claimed["status"], {"Idempotency-Replayed": "true"})
+        answer = await write()
+        body = b"" if status == 204 else msgspec.json.encode(answer)
         await database.execute(
-            "INSERT INTO api.idempotency (principal, key, request_hash, status, response) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO api.idempotency (principal, key, request_hash, status, response, sealed) VALUES ($1, $2, $3, $4, $5, $6)",
             principal,
             key,
             request_hash,
             status,
-            body,
+            seal(body) if sealed else body,
+            sealed,
         )
-    return _response(body, status, {})
+    return _response(body, status, {"ETag": tag(answer)} if tag else {})
+
+
+async def forget_keys(*, before: datetime) -> int:
+    """Drop the keys of requests from before a moment; how many."""
+    return await database.execute("DELETE FROM api.idempotency WHERE created_at < $1", before)
 
 
 def _response(body: bytes, status: int, headers: dict[str, str]) -> Response[Any]:
+    if status == 204:
+        return Response(None, status_code=204, headers=headers)
     return Response(body, status_code=status, media_type=MediaType.JSON, headers=headers)

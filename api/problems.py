@@ -1,6 +1,5 @@
 """Errors as `application/problem+json` (RFC 9457). The only place that knows how a refusal looks over HTTP."""
 
-import logging
 import re
 import secrets
 from http import HTTPStatus
@@ -12,16 +11,21 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from redis.exceptions import ConnectionError as RedisUnreachable
 
+from api.operation.logs import log
 from errors import DomainError
 
 TYPES: Final = "https://regulars.example/problems/"
-_log = logging.getLogger("regulars")
 
 
 def from_domain(request: Request[Any, Any, Any], error: DomainError) -> Response[Any]:
     """A refusal: its class is the type, its facts stand beside."""
+    if error.status >= 500:
+        log().error("refused", kind=type(error).__name__)
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(error).__name__)
-    return _response(words.lower().replace(" ", "-"), words.capitalize(), error.status, str(error), error.facts)
+    headers = {"Retry-After": str(error.facts["retry_after"])} if "retry_after" in error.facts else {}
+    return _response(
+        words.lower().replace(" ", "-"), words.capitalize(), error.status, str(error), error.facts, headers
+    )
 
 
 def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -40,9 +44,36 @@ def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response
 def from_unreachable(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """PostgreSQL or Redis does not answer."""
     server = "Redis" if isinstance(error, RedisUnreachable) else "PostgreSQL"
-    _log.error("%s does not answer: %s", server, error)
+    log().error("unreachable", server=server, exc_info=error)
     return _response(
-        "unreachable", "Unreachable", 503, f"{server} does not answer; try again in a moment.", {"server": server}
+        "unreachable",
+        "Unreachable",
+        503,
+        f"{server} does not answer; try again in a moment.",
+        {"server": server},
+        {"Retry-After": "5"},
+    )
+
+
+def from_text(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Text that PostgreSQL cannot hold: JSON and URLs can carry a NUL character, which is no part of anybody's name."""
+    return _response("invalid-input", "Invalid input", 422, "A text holds a character that is none (NUL).", {})
+
+
+def from_number(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A number that no column can hold."""
+    return _response("invalid-input", "Invalid input", 422, "A number is larger than anything here can be.", {})
+
+
+def from_data(request: Request[Any, Any, Any], error: asyncpg.DataError) -> Response[Any]:
+    """What the driver itself cannot encode comes without a state of the server's, and is the caller's; the rest is ours."""
+    return from_number(request, error) if error.sqlstate is None else from_unexpected(request, error)
+
+
+def from_collision(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Two requests at the same moment for what there can only be one of: the other one was first."""
+    return _response(
+        "collision", "Collision", 409, "Somebody else did the same at the same moment; look again, then repeat.", {}
     )
 
 
@@ -54,7 +85,7 @@ def from_undecodable(request: Request[Any, Any, Any], error: UnicodeDecodeError)
 def from_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Anything else is a defect: the caller gets a reference, the log the rest."""
     reference = secrets.token_hex(6)
-    _log.error("unexpected error %s on %s %s", reference, request.method, request.url.path, exc_info=error)
+    log().error("unexpected", reference=reference, exc_info=error)
     return _response(
         "unexpected",
         "Unexpected",
@@ -85,6 +116,11 @@ def _response(
 HANDLERS: Final[dict[Any, Any]] = {
     DomainError: from_domain,
     HTTPException: from_http,
+    asyncpg.CharacterNotInRepertoireError: from_text,
+    asyncpg.UntranslatableCharacterError: from_text,
+    asyncpg.NumericValueOutOfRangeError: from_number,
+    asyncpg.DataError: from_data,
+    asyncpg.UniqueViolationError: from_collision,
     RedisUnreachable: from_unreachable,
     UnicodeDecodeError: from_undecodable,
     OSError: from_unreachable,

@@ -10,17 +10,16 @@ from collections.abc import Callable
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
 import aiosmtplib
 import msgspec
 
 import database
 from campaigns.content import Content, render
-from campaigns.errors import TemplateBroken, WrongState
+from campaigns.errors import DispatchRunning, TemplateBroken, WrongState
 from campaigns.planning import Campaign, campaign
-from errors import Unreachable
+from campaigns.smtp import connect_smtp
 from segmentation.cross_sell import suggest
 from stores.chain import Chain, the_chain
 from stores.money import shown
@@ -58,10 +57,18 @@ class _Claimed(msgspec.Struct, frozen=True, kw_only=True):
 async def dispatch(
     campaign_id: int, *, smtp_url: str, sender: str, at: datetime, progress: Progress = lambda sent: None
 ) -> Dispatched:
-    """Send what is queued through an SMTP server. Raises `Unreachable`, with everything unsent still queued.
+    """Send what is queued through an SMTP server. Raises `Unreachable`, with everything unsent still queued, and
+    `DispatchRunning` while somebody else sends: what is in flight there would look like a crash's remains here.
 
     Run again after a crash it leaves what was in flight as `ambiguous` and goes on with the rest.
     """
+    async with database.exclusively(f"dispatch of campaign {campaign_id}") as alone:
+        if not alone:
+            raise DispatchRunning(campaign_id=campaign_id)
+        return await _dispatch(campaign_id, smtp_url=smtp_url, sender=sender, at=at, progress=progress)
+
+
+async def _dispatch(campaign_id: int, *, smtp_url: str, sender: str, at: datetime, progress: Progress) -> Dispatched:
     planned = await campaign(campaign_id)
     if planned.status not in ("running", "finished"):
         raise WrongState(campaign_id=campaign_id, state=planned.status, wanted="running")
@@ -106,14 +113,14 @@ class _Sending:
         self.names: dict[tuple[str, ...], list[str]] = {}
 
     async def run(self, smtp_url: str) -> None:
-        smtp = await _connect(smtp_url)
+        smtp = await connect_smtp(smtp_url)
         try:
             while claimed := await self._claim():
                 outcomes: list[tuple[str, str]] = []
                 try:
                     for delivery in claimed:
                         if not smtp.is_connected:
-                            smtp = await _connect(smtp_url)
+                            smtp = await connect_smtp(smtp_url)
                         # Noted before it is offered: whatever stops us in the middle, it is not offered again.
                         outcomes.append(("ambiguous", "interrupted"))
                         outcomes[-1] = await self._offer(smtp, delivery)
@@ -224,26 +231,6 @@ INSERT INTO membership.event (member_id, kind, ref, at, data)
 SELECT member_id, 'messaged', 'delivery:' || id, $4, jsonb_build_object('campaign', $5::bigint, 'channel', 'email')
 FROM outcome WHERE status = 'sent'
 """
-
-
-async def _connect(url: str) -> aiosmtplib.SMTP:
-    parts = urlsplit(url)
-    secure = parts.scheme == "smtps"
-    credentials: dict[str, Any] = {}
-    if parts.username:
-        credentials = {"username": unquote(parts.username), "password": unquote(parts.password or "")}
-    smtp = aiosmtplib.SMTP(
-        hostname=parts.hostname or "localhost",
-        port=parts.port or (465 if secure else 25),
-        use_tls=secure,
-        timeout=30,
-        **credentials,
-    )
-    try:
-        await smtp.connect()
-    except (OSError, aiosmtplib.SMTPException) as error:
-        raise Unreachable(server="The mail server (SMTP_URL)", why=str(error)) from error
-    return smtp
 
 
 _OFFERS = {

@@ -17,6 +17,13 @@ class WrongState(DomainError):
         )
 
 
+class DispatchRunning(DomainError):
+    """Another process is sending this campaign."""
+
+    def __init__(self, *, campaign_id: int) -> None:
+        super().__init__(f"Campaign {campaign_id} is being sent already.", campaign_id=campaign_id)
+
+
 class EmptyAudience(DomainError):
     """Nobody would receive anything."""
 
@@ -33,4 +40,4 @@ class TemplateBroken(DomainError):
         super().__init__(f"content.{language}: {why}", field=f"content.{language}")
 
 
-__all__ = ["EmptyAudience", "TemplateBroken", "UnknownCampaign", "WrongState"]
+__all__ = ["DispatchRunning", "EmptyAudience", "TemplateBroken", "UnknownCampaign", "WrongState"]

@@ -127,10 +127,14 @@ async def campaign(campaign_id: int, *, lock: bool = False) -> Campaign:
     return _campaign(dict(row))
 
 
-async def campaigns(*, before: int | None = None, limit: int = 50) -> list[Campaign]:
-    """Campaigns, newest first, from before the campaign `before`."""
+async def campaigns(*, before: int | None = None, limit: int = 50, status: str | None = None) -> list[Campaign]:
+    """Campaigns, newest first, from before the campaign `before`; only those in a state when it is given."""
     rows = await database.rows(
-        "SELECT * FROM campaigns.campaign WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2", before, limit
+        "SELECT * FROM campaigns.campaign WHERE ($1::bigint IS NULL OR id < $1) AND ($3::text IS NULL OR status = $3) "
+        "ORDER BY id DESC LIMIT $2",
+        before,
+        limit,
+        status,
     )
     return [_campaign(dict(row)) for row in rows]
 

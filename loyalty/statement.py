@@ -10,6 +10,7 @@ from loyalty.ledger import lots_of_member
 from loyalty.lots import available, pending
 from loyalty.programme import the_programme
 from loyalty.tiers import TierProgress, progress, standing
+from stores.scope import Scope, codes, in_scope
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +30,11 @@ class LotShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the ledger. `version` is its place in the account."""
+    """One entry of the ledger. `version` is its place in the account; the balance after it is the whole chain's to see."""
 
     version: int
     amount: int
-    balance_after: int
+    balance_after: int | None
     kind: str
     reason: str
     event_at: datetime
@@ -67,25 +68,33 @@ async def tier_of(member_id: int, at: datetime) -> TierProgress:
     return progress(programme, await standing(member_id, programme, at))
 
 
-async def lots(member_id: int) -> list[LotShown]:
-    """Lots that still hold something, in spending order."""
+async def lots(member_id: int, *, stores: Scope = None) -> list[LotShown]:
+    """Lots that still hold something, in spending order; with `stores` those that were earned there."""
     rows = await database.rows(
         "SELECT remaining, activates_at, expires_at FROM loyalty.lot JOIN loyalty.account ON account.id = account_id "
-        "WHERE member_id = $1 AND remaining > 0 ORDER BY expires_at NULLS LAST, activates_at, lot.id",
+        "JOIN loyalty.entry ON entry.id = entry_id WHERE member_id = $1 AND remaining > 0 "
+        f"AND {in_scope('entry.store_id', 2)} ORDER BY expires_at NULLS LAST, activates_at, lot.id",
         member_id,
+        codes(stores),
     )
     return [LotShown(**dict(row)) for row in rows]
 
 
-async def entries(member_id: int, *, before: int | None = None, limit: int = 50) -> list[EntryShown]:
-    """Entries, newest first, from before the version `before`."""
+async def entries(
+    member_id: int, *, before: int | None = None, limit: int = 50, stores: Scope = None, kind: str | None = None
+) -> list[EntryShown]:
+    """Entries, newest first, from before the version `before`; only those of a kind when it is given. With `stores` those that
+    were posted there, and without the balance after each: its steps would tell of the others."""
     rows = await database.rows(
-        "SELECT entry.version, amount, balance_after, kind, reason, event_at, explanation FROM loyalty.entry "
+        "SELECT entry.version, amount, CASE WHEN $4::text[] IS NULL THEN balance_after END AS balance_after, kind, reason, "
+        "event_at, explanation FROM loyalty.entry "
         "JOIN loyalty.account ON account.id = account_id WHERE member_id = $1 AND ($2::bigint IS NULL OR entry.version < $2) "
-        "ORDER BY entry.version DESC LIMIT $3",
+        f"AND {in_scope('entry.store_id', 4)} AND ($5::text IS NULL OR kind = $5) ORDER BY entry.version DESC LIMIT $3",
         member_id,
         before,
         limit,
+        codes(stores),
+        kind,
     )
     return [EntryShown(**{**dict(row), "explanation": msgspec.json.decode(row["explanation"])}) for row in rows]
 

@@ -8,6 +8,7 @@ __all__ = [
     "consent",
     "consumption",
     "contact",
+    "editing",
     "errors",
     "profiles",
     "receipts",

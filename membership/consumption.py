@@ -6,6 +6,7 @@ import msgspec
 
 import database
 from stores.receipts import Receipt
+from stores.scope import Scope, codes, in_scope
 
 
 class Consumption(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,11 +98,25 @@ ON CONFLICT (member_id) DO UPDATE SET
 """
 
 
-async def consumption_of(member_id: int) -> Consumption:
-    """The member's rollup; all zero before the first purchase."""
+async def consumption_of(member_id: int, *, stores: Scope = None) -> Consumption:
+    """The member's rollup; all zero before the first purchase. Within `stores` it is summed up from the receipts there,
+    because the rollup tells of every store."""
+    if stores is not None:
+        row = await database.row(_WITHIN_STORES, member_id, codes(stores))
+        assert row is not None
+        return Consumption(**dict(row))
     row = await database.row(
         "SELECT first_purchase, last_purchase, receipts, units, spend, returns, returned, cardinality(store_ids) AS stores "
         "FROM membership.consumption WHERE member_id = $1",
         member_id,
     )
     return Consumption(**dict(row)) if row else Consumption()
+
+
+_WITHIN_STORES = f"""
+SELECT min(business_time) FILTER (WHERE kind = 'sale') AS first_purchase, max(business_time) FILTER (WHERE kind = 'sale')
+    AS last_purchase, count(*) FILTER (WHERE kind = 'sale') AS receipts, coalesce(sum(units), 0)::bigint AS units,
+    coalesce(sum(total), 0)::bigint AS spend, count(*) FILTER (WHERE kind = 'return') AS returns,
+    coalesce(-sum(total) FILTER (WHERE kind = 'return'), 0)::bigint AS returned, count(DISTINCT store_id) AS stores
+FROM stores.receipt WHERE member_id = $1 AND kind <> 'adjustment' AND {in_scope("store_id", 2)}
+"""

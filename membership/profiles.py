@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +13,15 @@ from membership.cards import check_number, member_of_card
 from membership.contact import normal_phone
 from membership.errors import InvalidPhone
 from stores.chain import the_chain
+from stores.scope import Scope, codes, in_scope
 
 RESULTS_MAX = 20
 
 
 class MemberSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What the till shows of a member before it opens the profile."""
+    """What the till shows of a member before it opens the profile. `id` is its place for paging."""
 
+    id: int
     number: str
     name: str
     phone: str | None
@@ -55,37 +58,66 @@ class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
-async def search(text: str) -> list[MemberSummary]:
-    """One box: card, phone or its last digits, e-mail, or the beginning of a name. At most `RESULTS_MAX`."""
+async def search(text: str, *, after: tuple[str, int] | None = None, limit: int = RESULTS_MAX) -> list[MemberSummary]:
+    """One box: card, phone or its last digits, e-mail, or the beginning of a name. By name, from the one after `after`."""
     text = unicodedata.normalize("NFKC", text).strip()
     if not text:
         return []
+
+    async def found(where: str, value: str) -> list[MemberSummary]:
+        return await _found(where, value, after, limit)
+
     digits = re.sub(r"[\s().-]", "", text)
     if re.fullmatch(r"2\d{12}", digits):
         check_number(digits)
-        return await _found("card.number = $1", digits)
+        return await found("card.number = $1", digits)
     if "@" in text:
-        return await _found("member.email = $1", text.lower())
+        return await found("member.email = $1", text.lower())
     if re.fullmatch(r"\+?\d{3,15}", digits):
-        return await _by_phone(digits)
-    return await _found("lower(member.name) LIKE $1", _like(text.lower()) + "%")
+        return await _by_phone(digits, found)
+    return await found("lower(member.name) LIKE $1", _like(text.lower()) + "%")
 
 
-async def _by_phone(digits: str) -> list[MemberSummary]:
+async def members(
+    *, before: int | None = None, limit: int = 50, home_store: str | None = None, tag: str | None = None
+) -> list[MemberSummary]:
+    """Active members, the newest first, from before the member `before`."""
+    rows = await database.rows(
+        f"{_SUMMARY} LEFT JOIN stores.store ON store.id = home_store_id WHERE member.status = 'active' "
+        "AND ($1::bigint IS NULL OR member.id < $1) AND ($3::text IS NULL OR store.code = $3) "
+        "AND ($4::text IS NULL OR $4 = ANY(tags)) ORDER BY member.id DESC LIMIT $2",
+        before,
+        limit,
+        home_store,
+        tag,
+    )
+    return [MemberSummary(**dict(row)) for row in rows]
+
+
+async def _by_phone(digits: str, found: Callable[[str, str], Awaitable[list[MemberSummary]]]) -> list[MemberSummary]:
     try:
         phone = normal_phone(digits, (await the_chain()).region)
     except InvalidPhone:
         phone = ""
-    exact = await _found("member.phone = $1", phone) if phone else []
-    return exact or await _found("reverse(member.phone) LIKE $1", digits.lstrip("+")[::-1] + "%")
+    exact = await found("member.phone = $1", phone) if phone else []
+    return exact or await found("reverse(member.phone) LIKE $1", digits.lstrip("+")[::-1] + "%")
 
 
-async def _found(where: str, value: str) -> list[MemberSummary]:
+_SUMMARY = (
+    "SELECT card.number, member.name, member.phone, member.email, member.id FROM membership.member "
+    "JOIN membership.card ON member_id = member.id AND card.status = 'active'"
+)
+
+
+async def _found(where: str, value: str, after: tuple[str, int] | None, limit: int) -> list[MemberSummary]:
+    name, member_id = after or (None, None)
     rows = await database.rows(
-        "SELECT card.number, member.name, member.phone, member.email FROM membership.member "
-        "JOIN membership.card ON member_id = member.id AND card.status = 'active' "
-        f"WHERE member.status = 'active' AND {where} ORDER BY lower(member.name), member.id LIMIT {RESULTS_MAX}",
+        f"{_SUMMARY} WHERE member.status = 'active' AND {where} "
+        "AND ($3::text IS NULL OR (lower(member.name), member.id) > ($3, $4)) ORDER BY lower(member.name), member.id LIMIT $2",
         value,
+        limit,
+        name,
+        member_id,
     )
     return [MemberSummary(**dict(row)) for row in rows]
 
@@ -109,17 +141,20 @@ async def profile(number: str) -> MemberProfile:
 
 
 async def timeline(
-    member_id: int, *, before: int | None = None, limit: int = 50, stores: frozenset[str] | None = None
+    member_id: int, *, before: int | None = None, limit: int = 50, stores: Scope = None, kind: str | None = None
 ) -> list[TimelineEvent]:
-    """Newest first, from before the event `before`. `stores` leaves out what happened elsewhere."""
+    """Newest first, from before the event `before`; only those of a kind when it is given. `stores` leaves out what happened
+    elsewhere."""
     rows = await database.rows(
         "SELECT event.id, kind, at, store.code AS store, data FROM membership.event "
         "LEFT JOIN stores.store ON store.id = store_id WHERE member_id = $1 "
         "AND ($2::bigint IS NULL OR (at, event.id) < (SELECT at, id FROM membership.event WHERE id = $2 AND member_id = $1)) "
-        "AND ($4::text[] IS NULL OR store_id IS NULL OR store.code = ANY($4)) ORDER BY at DESC, event.id DESC LIMIT $3",
+        f"AND (store_id IS NULL OR {in_scope('store_id', 4)}) AND ($5::text IS NULL OR kind = $5) "
+        "ORDER BY at DESC, event.id DESC LIMIT $3",
         member_id,
         before,
         limit,
-        None if stores is None else sorted(stores),
+        codes(stores),
+        kind,
     )
     return [TimelineEvent(**{**dict(row), "data": msgspec.json.decode(row["data"])}) for row in rows]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -12,10 +12,14 @@ from membership.cards import NEXT_NUMBER
 from membership.consent import ConsentGiven, record_consent
 from membership.contact import normal_email, normal_phone
 from membership.errors import MemberExists
+from stores.branches import store_id_of
 from stores.chain import the_chain
-from stores.errors import UnknownStore
 
 Language = Literal["en", "zh-Hans", "zh-Hant", "ms"]
+Gender = Literal["", "female", "male", "other"]
+PersonName = Annotated[str, msgspec.Meta(max_length=200)]
+Tags = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=100)]], msgspec.Meta(max_length=50)]
+Notes = Annotated[str, msgspec.Meta(max_length=5000)]
 
 
 class BirthDate(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,16 +40,16 @@ class BirthDate(msgspec.Struct, frozen=True, kw_only=True):
 class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a new member gives; phone and name are enough."""
 
-    name: str
+    name: PersonName
     phone: str | None = None
     email: str | None = None
     birth: BirthDate | None = None
-    gender: Literal["", "female", "male", "other"] = ""
+    gender: Gender = ""
     language: Language | None = None
     home_store: str | None = None
-    tags: list[str] = []
-    notes: str = ""
-    external_ref: str | None = None
+    tags: Tags = []
+    notes: Notes = ""
+    external_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     consents: list[ConsentGiven] = []
 
 
@@ -72,7 +76,7 @@ async def register(registration: Registration, *, source: Source, at: datetime |
     email = normal_email(registration.email) if registration.email else None
     birth = registration.birth
     async with database.transaction():
-        home_store_id = await _store_id(registration.home_store or source.store)
+        home_store_id = await store_id_of(registration.home_store or source.store)
         # The unique indexes decide, so two tills that register the same phone at once make one member.
         member_id = await database.value(
             "INSERT INTO membership.member (name, phone, email, birth_year, birth_month, birth_day, gender, language, "
@@ -94,7 +98,8 @@ async def register(registration: Registration, *, source: Source, at: datetime |
             at,
         )
         if member_id is None:
-            await _refuse_duplicate(phone=phone, email=email, external_ref=registration.external_ref)
+            await refuse_duplicate(phone=phone, email=email, external_ref=registration.external_ref)
+            raise MemberExists(field="external_ref", candidates=[])
         await issue_cards([member_id])
         for consent in registration.consents:
             await record_consent(
@@ -135,15 +140,6 @@ async def identify(references: Sequence[str]) -> dict[str, int]:
     return {row["ref"]: row["id"] for row in rows}
 
 
-async def _store_id(code: str | None) -> int | None:
-    if code is None:
-        return None
-    store_id = await database.value("SELECT id FROM stores.store WHERE code = $1", code)
-    if store_id is None:
-        raise UnknownStore(code=code)
-    return int(store_id)
-
-
 async def issue_cards(member_ids: Sequence[int]) -> None:
     """A first card for each new member."""
     await database.execute(
@@ -162,16 +158,17 @@ async def note_registrations(member_ids: Sequence[int]) -> None:
     )
 
 
-async def _refuse_duplicate(**given: str | None) -> None:
+async def refuse_duplicate(*, but: int | None = None, **given: str | None) -> None:
+    """Raises `MemberExists` with the candidates when somebody other than the member `but` has one of these."""
     for field, value in given.items():
         if value is None:
             continue
         rows = await database.rows(
             f"SELECT number, name FROM membership.member JOIN membership.card ON member_id = member.id "
-            f"WHERE {field} = $1 AND member.status = 'active' AND card.status = 'active'",
+            f"WHERE {field} = $1 AND member.status = 'active' AND card.status = 'active' AND member.id IS DISTINCT FROM $2",
             value,
+            but,
         )
         candidates: list[dict[str, Any]] = [dict(row) for row in rows]
         if candidates:
             raise MemberExists(field=field, candidates=candidates)
-    raise MemberExists(field="external_ref", candidates=[])

@@ -82,3 +82,4 @@ class Event(Table, schema="membership"):
     recorded_at = Timestamptz(null=False)
     store_id = BigInt(default=None, null=True)
     data = JSONB(default="{}", null=False)
+    recorded_in = BigInt(default=0, null=False)

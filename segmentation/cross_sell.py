@@ -14,13 +14,15 @@ import database
 from segmentation.errors import TooLittleData
 from segmentation.runs import digest, moment, open_run
 from stores.chain import the_chain
+from stores.scope import Scope, codes, in_scope
 
 TOGETHER_MIN: Final = 5
 BASKET_ITEMS_MAX: Final = 150
 RELATED_MAX: Final = 50
 BASKETS_MIN: Final = 20
 Z_95: Final = 1.959964
-_SCHEMA = pa.schema([("basket", pa.int64()), ("product", pa.int64())])
+_CHAIN: Final = 0  # the store_id of what all baskets say
+_SCHEMA = pa.schema([("store", pa.int64()), ("basket", pa.int64()), ("product", pa.int64())])
 
 
 class CrossSellResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +59,8 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def relate_products(as_of: date) -> CrossSellResult:
-    """Count pairs in every basket before `as_of`, anonymous ones too, and store the suggestions."""
+    """Count pairs in every basket before `as_of`, anonymous ones too, and store the suggestions: of the whole chain, and of
+    each store by its own baskets alone, for callers who are bound to it."""
     started_at, started = datetime.now(UTC), time.perf_counter()
     at = moment(as_of, await the_chain())
     lines = await database.columns(_BASKETS, at, schema=_SCHEMA)
@@ -66,6 +69,7 @@ async def relate_products(as_of: date) -> CrossSellResult:
     if len(basket_ids) < BASKETS_MIN:
         raise TooLittleData(what="baskets with two products or more", have=len(basket_ids), need=BASKETS_MIN)
     pairs = related_pairs(basket, product)
+    of_stores = _by_store(lines["store"].to_numpy(), basket, product)
     async with database.transaction():
         run_id = await open_run(
             "cross_sell",
@@ -74,38 +78,63 @@ async def relate_products(as_of: date) -> CrossSellResult:
             window=(None, at),
             row_count=lines.num_rows,
             input_digest=digest(lines),
-            result={"baskets": len(basket_ids), "products": len(product_ids), "pairs": len(pairs.item)},
+            result={
+                "baskets": len(basket_ids),
+                "products": len(product_ids),
+                "pairs": len(pairs.item),
+                "stores": len(of_stores),
+            },
             quality={"products_with_suggestions": len(np.unique(pairs.item))},
             started_at=started_at,
             seconds=round(time.perf_counter() - started, 3),
         )
-        stored = pa.table(
-            {
-                "run_id": np.full(len(pairs.item), run_id),
-                "product_id": product_ids[pairs.item],
-                "related_id": product_ids[pairs.related],
-                "rank": pairs.rank,
-                "together": pairs.together,
-                "confidence": pairs.confidence,
-                "lift": pairs.lift,
-                "lift_low": pairs.lift_low,
-                "lift_high": pairs.lift_high,
-            }
-        )
-        await database.copy_in("segmentation.related_product", stored)
+        for store_id, found in ((_CHAIN, pairs), *of_stores):
+            await database.copy_in("segmentation.related_product", _stored(run_id, store_id, found, product_ids))
     return CrossSellResult(
         run_id=run_id, as_of=as_of, baskets=len(basket_ids), products=len(product_ids), pairs=len(pairs.item)
     )
 
 
+def _by_store(
+    store: npt.NDArray[np.int64], basket: npt.NDArray[np.int64], product: npt.NDArray[np.int64]
+) -> list[tuple[int, Pairs]]:
+    """The pairs of each store that has baskets enough, from its lines alone."""
+    found = []
+    for store_id in np.unique(store):
+        here = store == store_id
+        baskets, renumbered = np.unique(basket[here], return_inverse=True)
+        if len(baskets) >= BASKETS_MIN:
+            pairs = related_pairs(renumbered, product[here])
+            if len(pairs.item):
+                found.append((int(store_id), pairs))
+    return found
+
+
+def _stored(run_id: int, store_id: int, pairs: Pairs, product_ids: npt.NDArray[np.int64]) -> pa.Table:
+    return pa.table(
+        {
+            "run_id": np.full(len(pairs.item), run_id),
+            "store_id": np.full(len(pairs.item), store_id),
+            "product_id": product_ids[pairs.item],
+            "related_id": product_ids[pairs.related],
+            "rank": pairs.rank,
+            "together": pairs.together,
+            "confidence": pairs.confidence,
+            "lift": pairs.lift,
+            "lift_low": pairs.lift_low,
+            "lift_high": pairs.lift_high,
+        }
+    )
+
+
 # Baskets over the cap are wholesale orders: they pair everything with everything and cost the square of their size.
 _BASKETS = f"""
-SELECT l.receipt_id, l.product_id FROM stores.receipt_line l
+SELECT r.store_id, l.receipt_id, l.product_id FROM stores.receipt_line l
 JOIN stores.receipt r ON r.id = l.receipt_id AND r.kind = 'sale' AND r.business_time < $1
     AND r.line_count BETWEEN 2 AND {BASKET_ITEMS_MAX}
 JOIN stores.product p ON p.id = l.product_id AND p.kind = 'goods'
 WHERE l.quantity > 0
-GROUP BY 1, 2 ORDER BY 1, 2
+GROUP BY 1, 2, 3 ORDER BY 2, 3
 """
 
 
@@ -148,29 +177,33 @@ def related_pairs(basket: npt.NDArray[np.int64], product: npt.NDArray[np.int64])
     )
 
 
-async def suggest(skus: list[str], *, limit: int = 3, not_bought_by: int | None = None) -> list[Suggestion]:
-    """What goes with these products, by the newest run; nothing that is among them, nor what the member has bought before."""
-    rows = await database.rows(_SUGGEST, skus, limit, not_bought_by)
+async def suggest(
+    skus: list[str], *, limit: int = 3, not_bought_by: int | None = None, stores: Scope = None
+) -> list[Suggestion]:
+    """What goes with these products, by the newest run; nothing that is among them, nor what the member has bought before.
+    With `stores`, by the baskets of those stores, and what the member has bought there."""
+    rows = await database.rows(_SUGGEST, skus, limit, not_bought_by, codes(stores))
     return [Suggestion(**dict(row)) for row in rows]
 
 
-_SUGGEST = """
+_SUGGEST = f"""
 WITH newest AS (SELECT max(id) AS id FROM segmentation.run WHERE kind = 'cross_sell'),
 basket AS (SELECT id, sku FROM stores.product WHERE sku = ANY($1))
 SELECT sku, name, goes_with, lift, together FROM (
     SELECT DISTINCT ON (p.id) p.id, p.sku, p.name, basket.sku AS goes_with, r.lift, r.together, r.confidence
     FROM newest JOIN segmentation.related_product r ON r.run_id = newest.id
     JOIN basket ON basket.id = r.product_id JOIN stores.product p ON p.id = r.related_id
-    WHERE r.rank <= 10 AND NOT p.sku = ANY($1)
+    WHERE r.rank <= 10 AND NOT p.sku = ANY($1) AND CASE WHEN $4::text[] IS NULL THEN r.store_id = 0
+        ELSE r.store_id <> 0 AND {in_scope("r.store_id", 4)} END
     ORDER BY p.id, r.confidence DESC
 ) best
 WHERE $3::bigint IS NULL OR NOT EXISTS (
     SELECT FROM stores.receipt JOIN stores.receipt_line ON receipt_id = receipt.id
-    WHERE member_id = $3 AND product_id = best.id)
+    WHERE member_id = $3 AND product_id = best.id AND {in_scope("receipt.store_id", 4)})
 ORDER BY confidence DESC, sku LIMIT $2
 """
 
 
-async def related_to(sku: str, *, limit: int = 10) -> list[Suggestion]:
+async def related_to(sku: str, *, limit: int = 10, stores: Scope = None) -> list[Suggestion]:
     """What is bought with one product."""
-    return await suggest([sku], limit=limit)
+    return await suggest([sku], limit=limit, stores=stores)

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 import database
+from stores.scope import Scope, codes, in_scope
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ class League(msgspec.Struct, frozen=True, kw_only=True):
     member_share: float
 
 
-async def figures(*, stores: frozenset[str] | None) -> Figures:
+async def figures(*, stores: Scope) -> Figures:
     """Headline figures. With `stores`, members are those who bought there and points are left to the chain."""
     row = await database.row(
         "SELECT CASE WHEN $1::text[] IS NULL THEN (SELECT count(*) FROM membership.member WHERE status = 'active') "
@@ -45,36 +46,35 @@ async def figures(*, stores: frozenset[str] | None) -> Figures:
         "coalesce(sum(r.total) FILTER (WHERE r.member_id IS NOT NULL)::float / nullif(sum(r.total), 0), 0) AS member_share, "
         "CASE WHEN $1 IS NULL THEN (SELECT coalesce(sum(balance), 0) FROM loyalty.account) ELSE 0 END::bigint "
         "AS points_outstanding, max(r.business_time) AS newest "
-        "FROM stores.receipt r JOIN stores.store s ON s.id = r.store_id "
-        "WHERE r.kind <> 'adjustment' AND ($1 IS NULL OR s.code = ANY($1))",
-        _codes(stores),
+        f"FROM stores.receipt r WHERE r.kind <> 'adjustment' AND {in_scope('r.store_id', 1)}",
+        codes(stores),
     )
     assert row is not None
     return Figures(**dict(row))
 
 
-async def months(*, stores: frozenset[str] | None, zone: str, limit: int = 24) -> list[Month]:
+async def months(*, stores: Scope, zone: str, limit: int = 24) -> list[Month]:
     """Sales by month, the oldest first."""
     rows = await database.rows(
         "SELECT to_char(date_trunc('month', r.business_time AT TIME ZONE $2), 'YYYY-MM') AS month, sum(r.total)::bigint AS sales "
-        "FROM stores.receipt r JOIN stores.store s ON s.id = r.store_id WHERE r.kind <> 'adjustment' "
-        "AND ($1::text[] IS NULL OR s.code = ANY($1)) GROUP BY 1 ORDER BY 1 DESC LIMIT $3",
-        _codes(stores),
+        f"FROM stores.receipt r WHERE r.kind <> 'adjustment' AND {in_scope('r.store_id', 1)} "
+        "GROUP BY 1 ORDER BY 1 DESC LIMIT $3",
+        codes(stores),
         zone,
         limit,
     )
     return [Month(**dict(row)) for row in reversed(rows)]
 
 
-async def league(*, stores: frozenset[str] | None) -> list[League]:
+async def league(*, stores: Scope) -> list[League]:
     """Stores by sales over the last thirty days that there is data for."""
     rows = await database.rows(
         "SELECT s.code, s.name, s.region, count(*) FILTER (WHERE r.kind = 'sale') AS receipts, sum(r.total)::bigint AS sales, "
         "coalesce(sum(r.total) FILTER (WHERE r.member_id IS NOT NULL)::float / nullif(sum(r.total), 0), 0) AS member_share "
         "FROM stores.receipt r JOIN stores.store s ON s.id = r.store_id WHERE r.kind <> 'adjustment' "
-        "AND r.business_time > (SELECT max(business_time) FROM stores.receipt) - interval '30 days' "
-        "AND ($1::text[] IS NULL OR s.code = ANY($1)) GROUP BY s.id ORDER BY sales DESC",
-        _codes(stores),
+        f"AND r.business_time > (SELECT max(business_time) FROM stores.receipt WHERE {in_scope('store_id', 1)}) "
+        f"- interval '30 days' AND {in_scope('r.store_id', 1)} GROUP BY s.id ORDER BY sales DESC",
+        codes(stores),
     )
     return [League(**dict(row)) for row in rows]
 
@@ -101,7 +101,3 @@ async def segment_members(run_id: int, segment: str, *, limit: int = 100) -> lis
         limit,
     )
     return [SegmentMember(**dict(row)) for row in rows]
-
-
-def _codes(stores: frozenset[str] | None) -> list[str] | None:
-    return None if stores is None else sorted(stores)

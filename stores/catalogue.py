@@ -1,28 +1,49 @@
 """The product catalogue."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 import database
 from errors import NotFound
-from stores.errors import UnknownProduct
+from stores.changes import given
+from stores.errors import ProductExists, UnknownProduct
+
+Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Words = Annotated[str, msgspec.Meta(max_length=500)]
+Minor = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+Term = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
+Kind = Literal["goods", "service", "gift_card"]
 
 
-class Product(msgspec.Struct, frozen=True, kw_only=True):
+class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A product as the outside sees it. Prices in minor units."""
 
-    sku: str
-    name: str = ""
-    category: str = ""
-    brand: str = ""
-    price: int | None = None
-    cost: int | None = None
-    kind: Literal["goods", "service", "gift_card"] = "goods"
-    warranty_months: int | None = None
-    replacement_days: int | None = None
+    sku: Sku
+    name: Words = ""
+    category: Words = ""
+    brand: Words = ""
+    price: Minor | None = None
+    cost: Minor | None = None
+    kind: Kind = "goods"
+    warranty_months: Term | None = None
+    replacement_days: Term | None = None
     attributes: dict[str, Any] = {}
+
+
+class ProductChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change of a product; what is left out stays."""
+
+    name: Words | msgspec.UnsetType = msgspec.UNSET
+    category: Words | msgspec.UnsetType = msgspec.UNSET
+    brand: Words | msgspec.UnsetType = msgspec.UNSET
+    price: Minor | msgspec.UnsetType | None = msgspec.UNSET
+    cost: Minor | msgspec.UnsetType | None = msgspec.UNSET
+    kind: Kind | msgspec.UnsetType = msgspec.UNSET
+    warranty_months: Term | msgspec.UnsetType | None = msgspec.UNSET
+    replacement_days: Term | msgspec.UnsetType | None = msgspec.UNSET
+    attributes: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class CatalogueProduct(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +71,35 @@ async def stock(products: Sequence[Product]) -> None:
     )
 
 
+async def stock_new(product: Product) -> Product:
+    """Add a product. Raises `ProductExists`."""
+    async with database.transaction():
+        if await database.value("SELECT true FROM stores.product WHERE sku = $1", product.sku):
+            raise ProductExists(sku=product.sku)
+        await stock([product])
+    return product
+
+
+async def product(sku: str, *, lock: bool = False) -> Product:
+    """One product whole; `lock` keeps others from changing it. Raises `NotFound`."""
+    row = await database.row(
+        "SELECT sku, name, category, brand, price, cost, kind, warranty_months, replacement_days, attributes "
+        f"FROM stores.product WHERE sku = $1{' FOR NO KEY UPDATE' if lock else ''}",
+        sku,
+    )
+    if row is None:
+        raise NotFound(kind="product", name=sku)
+    return Product(**{**dict(row), "attributes": msgspec.json.decode(row["attributes"])})
+
+
+async def change_product(sku: str, change: ProductChange) -> Product:
+    """Change a product. Raises `NotFound`."""
+    async with database.transaction():
+        became = msgspec.structs.replace(await product(sku, lock=True), **given(change))
+        await stock([became])
+    return became
+
+
 async def find_products(skus: Iterable[str]) -> dict[str, CatalogueProduct]:
     """Products by SKU. Raises `UnknownProduct` naming every SKU that is not there."""
     wanted = sorted(set(skus))
@@ -70,11 +120,18 @@ async def find_product(sku: str) -> CatalogueProduct:
         raise NotFound(kind="product", name=sku) from None
 
 
-async def list_products(*, after: str = "", limit: int = 50) -> list[CatalogueProduct]:
-    """Products by SKU, from the one after `after`."""
+async def list_products(
+    *, after: str = "", limit: int = 50, category: str | None = None, brand: str | None = None, kind: Kind | None = None
+) -> list[CatalogueProduct]:
+    """Products by SKU, from the one after `after`. A category includes what lies below it."""
     rows = await database.rows(
-        "SELECT id, sku, name, category, brand, kind, price FROM stores.product WHERE sku > $1 ORDER BY sku LIMIT $2",
+        "SELECT id, sku, name, category, brand, kind, price FROM stores.product WHERE sku > $1 "
+        "AND ($3::text IS NULL OR category = $3 OR starts_with(category, $3 || '/')) AND ($4::text IS NULL OR brand = $4) "
+        "AND ($5::text IS NULL OR kind = $5) ORDER BY sku LIMIT $2",
         after,
         limit,
+        category,
+        brand,
+        kind,
     )
     return [CatalogueProduct(**dict(row)) for row in rows]

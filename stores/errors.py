@@ -70,14 +70,56 @@ class FileRefused(InvalidInput):
     """An import file cannot be read at all; nothing was imported."""
 
 
+class StoreExists(DomainError):
+    def __init__(self, *, code: str) -> None:
+        super().__init__(f"There is a store {code!r} already; change that one.", code=code)
+
+
+class ProductExists(DomainError):
+    def __init__(self, *, sku: str) -> None:
+        super().__init__(f"There is a product {sku!r} already; change that one.", sku=sku)
+
+
+class UnknownStaff(NotFound):
+    def __init__(self, *, staff_id: int) -> None:
+        super().__init__(kind="staff account", name=staff_id)
+
+
+class LastAdministrator(DomainError):
+    """Somebody has to be able to let others in."""
+
+    def __init__(self) -> None:
+        super().__init__("This is the last active administrator; make another one first.")
+
+
+class EnrolmentRefused(DomainError):
+    """Told the same way for a wrong code, a spent one and one that has expired."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("This code enrols no till: it is wrong, spent or expired. Ask for a new one.")
+
+
+class NoShift(NotFound):
+    def __init__(self) -> None:
+        super().__init__(kind="open shift", name="on this till")
+
+
 __all__ = [
     "EmailTaken",
+    "EnrolmentRefused",
     "FileRefused",
+    "LastAdministrator",
     "NoChain",
+    "NoShift",
     "OtherChain",
+    "ProductExists",
     "ReceiptDiffers",
+    "StoreExists",
     "UnknownProduct",
     "UnknownReceipt",
+    "UnknownStaff",
     "UnknownStore",
     "UnknownTill",
 ]

@@ -43,15 +43,26 @@ class Till(Table, schema="stores"):
     store_id = ForeignKey(Store, default=None, null=False, on_delete=OnDelete.restrict)
     code = Text(default=None, null=False)
     credential_hash = Bytea(default=None, null=True)
+    enrolment_hash = Bytea(default=None, null=True, unique=True)
+    enrolment_expires_at = Timestamptz(default=None, null=True)
 
 
 class Staff(Table, schema="stores"):
     id = BigSerial(primary_key=True, null=False)
     email = Text(default=None, null=False, unique=True)
     name = Text(default="", null=False)
-    password_hash = Text(default=None, null=False, secret=True)
+    password_hash = Text(default=None, null=True, secret=True)
     role = Text(default=None, null=False)
     active = Boolean(default=True, null=False)
+    pin_hash = Text(default=None, null=True, secret=True)
+
+
+class Shift(Table, schema="stores"):
+    id = BigSerial(primary_key=True, null=False)
+    till_id = ForeignKey(Till, default=None, null=False, on_delete=OnDelete.restrict)
+    staff_id = ForeignKey(Staff, default=None, null=False, on_delete=OnDelete.restrict)
+    opened_at = Timestamptz(null=False)
+    closed_at = Timestamptz(default=None, null=True)
 
 
 class Product(Table, schema="stores"):

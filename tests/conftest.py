@@ -14,17 +14,24 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from redis.asyncio import Redis
 
 ROOT = Path(__file__).parents[1]
 HOME = Path(tempfile.gettempdir()) / f"regulars-tests-{os.getuid()}"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 SHARED = ROOT.parent / "shared" / "data"
 
-for name in ("DATABASE_URL", "REDIS_URL", "SMTP_URL", "REGULARS_ENV", "SECRET_KEY"):
+for name in ("DATABASE_URL", "DATABASE_REPLICA_URL", "REDIS_URL", "SMTP_URL", "REGULARS_ENV", "SECRET_KEY"):
     os.environ.pop(name, None)
 os.environ["REGULARS_HOME"] = str(HOME)
+# As many requests as a test likes; the tests of the limits set their own.
+os.environ["RATE_LIMIT_PRINCIPAL"] = os.environ["RATE_LIMIT_ADDRESS"] = os.environ["RATE_LIMIT_SIGN_IN"] = "1000000"
 
 import embedded  # noqa: E402  (the environment first)
+
+# Of one Redis each worker has a database of its own, emptied at its start.
+REDIS_DATABASE = 1 + int(WORKER.removeprefix("gw")) if WORKER.startswith("gw") else 0
+os.environ["REDIS_URL"] = f"{embedded.redis_url(HOME)}?db={REDIS_DATABASE}"
 
 SERVER = embedded.postgres_url(HOME)
 
@@ -84,6 +91,8 @@ DATABASE = f"test_{WORKER}_{os.getpid()}"
 async def _database() -> AsyncIterator[None]:
     import database
 
+    async with Redis.from_url(os.environ["REDIS_URL"]) as redis:
+        await redis.flushdb()
     await _administer(f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}")
     database.engine().config["dsn"] = url_of(DATABASE)
     async with database.connected():
@@ -95,11 +104,11 @@ async def _database() -> AsyncIterator[None]:
 async def _rolled_back(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Everything a test does is undone, unless it asked for a database of its own."""
     import database
-    from api import authentication
+    from api.access import authentication
     from loyalty.programme import forget_programme
 
     forget_programme()
-    authentication.forget_tills()
+    authentication.forget_credentials()
     if "own_database" in request.fixturenames:
         yield
         return

@@ -20,7 +20,8 @@ async def test_migrations_go_backwards_and_forwards_again() -> None:
     assert await pending() == []
     await unmigrate()
     assert await _schemas() == set()
-    assert len(await migrate()) == len(SCHEMAS)
+    applied = await migrate()
+    assert {name.partition("/")[0] for name in applied} == SCHEMAS
     assert await _schemas() == SCHEMAS
     assert await migrate() == []
 

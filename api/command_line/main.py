@@ -1,32 +1,52 @@
-"""The commands. Each module holds those of one noun."""
+"""The commands. Each module holds those of one noun, and is imported when one of them is called: scoring brings libraries that
+take seconds to load, and a worker or a till's server needs none of them."""
 
 import sys
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
-from api.command_line.campaign import campaign
-from api.command_line.demo import demo
-from api.command_line.imports import imports
-from api.command_line.ledger import ledger
-from api.command_line.operation import doctor, migrate_command, serve
 from api.command_line.running import fail
-from api.command_line.segment import segment
-from api.command_line.staff import staff, till
+from api.operation.logs import configure_logs
 from settings import SettingRefused, settings
 
+_COMMANDS: Final = {
+    "serve": ("operation", "serve"),
+    "worker": ("operation", "worker"),
+    "migrate": ("operation", "migrate_command"),
+    "doctor": ("operation", "doctor"),
+    "demo": ("demo", "demo"),
+    "import": ("imports", "imports"),
+    "segment": ("segment", "segment"),
+    "ledger": ("ledger", "ledger"),
+    "campaign": ("campaign", "campaign"),
+    "staff": ("staff", "staff"),
+    "till": ("staff", "till"),
+}
 
-@click.group()
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        found: Any = getattr(import_module(f"api.command_line.{module}"), name)
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="regulars")
 def commands() -> None:
     """Membership and loyalty for retail chains."""
     try:
-        settings()
+        configure_logs(form=settings().log_format)
     except SettingRefused as error:
         fail(str(error))
-
-
-for command in (serve, migrate_command, doctor, demo, imports, segment, ledger, campaign, staff, till):
-    commands.add_command(command)
 
 
 def main() -> None:

@@ -46,6 +46,12 @@ def run(work: Callable[[], Coroutine[Any, Any, Result]], *, migrated: bool = Tru
         fail("PostgreSQL's disk is full; nothing was changed. Make room and run the command again.")
 
 
+async def reachable() -> None:
+    """Raises `Unreachable` unless the database answers now."""
+    async with database.connected(pool_max=1):
+        pass
+
+
 async def _ensure_migrated() -> None:
     """The embedded database is ours alone and follows the program; another is its operator's to migrate."""
     if not settings().database_url:

@@ -1,12 +1,13 @@
 """regulars staff … and regulars till …"""
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
 from api.command_line.running import console, run
 from stores.staff import ROLES, hire
-from stores.tills import enrol_till
+from stores.tills import enrol_till, offer_enrolment
 
 
 @click.group()
@@ -39,10 +40,15 @@ def till() -> None:
 @till.command()
 @click.argument("store")
 @click.argument("code")
-def enrol(store: str, code: str) -> None:
-    """Make a till, or give it a new credential, and print the credential once."""
+@click.option(
+    "--credential", is_flag=True, help="Print the device's credential itself, for whoever sets it up by hand."
+)
+def enrol(store: str, code: str, credential: bool) -> None:
+    """Make a till, or ready one for another device, and print the one-time code that the device signs in with."""
 
     async def work() -> str:
-        return await enrol_till(store, code)
+        if credential:
+            return await enrol_till(store, code)
+        return (await offer_enrolment(store, code, at=datetime.now(UTC))).code
 
     click.echo(run(work))

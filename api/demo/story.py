@@ -300,7 +300,7 @@ async def _pairs_recovered(generated: GeneratedChain, run_id: int) -> int:
     skus = generated.catalogue.sku
     rows = await database.rows(
         "SELECT a.sku, b.sku AS related FROM segmentation.related_product r JOIN stores.product a ON a.id = product_id "
-        "JOIN stores.product b ON b.id = related_id WHERE run_id = $1 AND rank = 1",
+        "JOIN stores.product b ON b.id = related_id WHERE run_id = $1 AND r.store_id = 0 AND rank = 1",
         run_id,
     )
     first = {row["sku"]: row["related"] for row in rows}

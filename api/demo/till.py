@@ -55,7 +55,12 @@ async def _visit(client: _Client, store: str, till: str) -> TillVisit:
     name, phone = "Lim Mei Ling", await _free_phone()
     number = (await client.post("/v1/members", {"name": name, "phone": phone}))["number"]
     assert (await client.get("/v1/members", q=phone))["items"][0]["number"] == number
-    basket = {"store": store, "business_time": datetime.now(UTC).isoformat(), "member": number, "lines": await _lines()}
+    basket = {
+        "store": store,
+        "business_time": datetime.now(UTC).isoformat(),
+        "member": number,
+        "lines": await _lines(store),
+    }
     quoted = await client.post("/v1/checkouts/quote", basket)
     sale = await client.post("/v1/checkouts", {**basket, "till": till, "number": f"D{run}"})
     assert (sale["total"], sale["points"]["earned"]) == (quoted["total"], quoted["points"]["earned"])
@@ -87,13 +92,15 @@ async def _visit(client: _Client, store: str, till: str) -> TillVisit:
     )
 
 
-async def _lines() -> list[dict[str, Any]]:
-    """Two of the products that sell most often, at what they last sold for."""
+async def _lines(store: str) -> list[dict[str, Any]]:
+    """Two of the products that sell most often in the store, at what they last sold for."""
     rows = await database.rows(
         "SELECT p.sku, ceil(max(l.unit_price))::bigint AS price FROM segmentation.related_product r "
         "JOIN stores.product p ON p.id = r.product_id JOIN LATERAL (SELECT unit_price FROM stores.receipt_line "
         "WHERE product_id = p.id AND quantity > 0 AND unit_price > 0 LIMIT 1) l ON true "
-        "WHERE rank = 1 GROUP BY p.sku, r.together ORDER BY r.together DESC LIMIT 2"
+        "JOIN stores.store s ON s.id = r.store_id WHERE rank = 1 AND s.code = $1 GROUP BY p.sku, r.together "
+        "ORDER BY r.together DESC LIMIT 2",
+        store,
     )
     return [{"sku": row["sku"], "quantity": 2, "unit_price": row["price"]} for row in rows]
 

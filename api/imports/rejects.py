@@ -1,9 +1,9 @@
 """The reject file: each row that was left out, with column and reason."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from api.exports import write_csv
 from stores.errors import FileRefused
 from stores.tabular import Reject
 
@@ -21,9 +21,8 @@ def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
             path.unlink(missing_ok=True)
             return
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["row", "column", "reason"])
-            writer.writerows((reject.row, reject.column, reject.reason) for reject in sorted(rejects, key=_place))
+            ordered = sorted(rejects, key=_place)
+            write_csv(file, ["row", "column", "reason"], ((each.row, each.column, each.reason) for each in ordered))
     except OSError as error:
         raise FileRefused(field="rejects", why=f"{path} cannot be written: {error.strerror}") from error
 

@@ -6,8 +6,8 @@ from litestar import Controller, Request, get
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
+from api.access.permissions import Principal
 from api.errors import NotPermitted, SignInNeeded
-from api.permissions import Principal
 from campaigns.planning import campaigns
 from segmentation.errors import NoRun
 from segmentation.overview import figures, league, months, segment_members
@@ -95,10 +95,10 @@ class PageController(Controller):
         """A till's own page is bound to it; staff choose among the tills of their stores."""
         principal, chain = request.user, await the_chain()
         places = [
-            (branch.code, branch.name, till)
-            for branch in await branches(codes=principal.stores)
+            (branch.code, branch.name, till.code)
+            for branch in await branches(stores=principal.stores)
             for till in await tills(branch.code)
-            if principal.till in (None, till)
+            if principal.till in (None, till.code)
         ]
         return _page("till.html", request, chain=chain, places=places, exponent=chain.exponent)
 

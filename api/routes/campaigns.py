@@ -7,9 +7,10 @@ import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from api.access.permissions import Principal
 from api.idempotency import IdempotencyKey, once
-from api.permissions import Principal
-from api.routes.stores import Limit
+from api.operation.audit import audit
+from api.paging import Cursor, Limit, number_at, page
 from campaigns.launch import Launched, launch
 from campaigns.planning import Campaign, Draft, campaign, campaigns, draft
 from campaigns.report import CampaignReport, report
@@ -31,18 +32,24 @@ class CampaignController(Controller):
         self, request: Request[Principal, Any, Any], data: JSONBody[Draft], idempotency_key: IdempotencyKey = ""
     ) -> Response[Campaign]:
         async def write() -> Campaign:
-            return await campaign(await draft(data, point_value=(await the_programme()).point_value))
+            drafted = await campaign(await draft(data, point_value=(await the_programme()).point_value))
+            await audit(request.user, "campaign.drafted", f"campaign:{drafted.id}", after=drafted)
+            return drafted
 
         return await once(request, idempotency_key, write)
 
     @get(summary="Campaigns, newest first")
     async def index(
         self,
-        before: Annotated[int | None, QueryParameter(description="`next` of the page before.")] = None,
+        cursor: Cursor = None,
         limit: Limit = 50,
+        status: Annotated[
+            str | None, QueryParameter(description="Only campaigns in this state.", max_length=32)
+        ] = None,
     ) -> CampaignPage:
-        found = await campaigns(before=before, limit=limit)
-        return CampaignPage(items=found, next=str(found[-1].id) if len(found) == limit else None)
+        found = await campaigns(before=number_at(cursor), limit=limit + 1, status=status)
+        items, after = page(found, limit, lambda campaign: [campaign.id])
+        return CampaignPage(items=items, next=after)
 
     @get("/{campaign_id:int}", summary="One campaign")
     async def show(self, campaign_id: FromPath[int]) -> Campaign:
@@ -51,7 +58,7 @@ class CampaignController(Controller):
     @post(
         "/{campaign_id:int}/launch",
         summary="Fix audience and control, reserve the budget, queue the messages",
-        description="Sending is long work: `regulars campaign launch ID` queues and sends.",
+        description="Sending is long work: the worker begins with it within a minute.",
         opt={"permission": "campaigns:write"},
         status_code=200,
     )
@@ -59,7 +66,9 @@ class CampaignController(Controller):
         self, request: Request[Principal, Any, Any], campaign_id: FromPath[int], idempotency_key: IdempotencyKey = ""
     ) -> Response[Launched]:
         async def write() -> Launched:
-            return await launch(campaign_id, at=datetime.now(UTC))
+            launched = await launch(campaign_id, at=datetime.now(UTC))
+            await audit(request.user, "campaign.launched", f"campaign:{campaign_id}", after=launched)
+            return launched
 
         return await once(request, idempotency_key, write, status=200)
 

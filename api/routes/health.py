@@ -1,19 +1,25 @@
 """Whether the process lives, and whether it can work."""
 
+from typing import Any
+
 import msgspec
 from litestar import Controller, Request, Response, get
-from litestar.datastructures import State
 from redis.exceptions import RedisError
 
 import database
+from api.migrations import pending
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Each server and whether it answers. Without Redis tills go on selling; only staff cannot sign in."""
+    """Each thing that is needed, and whether it is there. Without Redis or a worker tills go on selling: staff cannot sign in,
+    and nothing is sent. `replica_lag_seconds` is null where no replica is configured or it does not answer."""
 
     ready: bool
     database: bool
+    migrations: bool
     redis: bool
+    worker: bool
+    replica_lag_seconds: float | None = None
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,20 +29,38 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True):
 class HealthController(Controller):
     path = "/health"
     tags = ("operation",)
-    opt = {"permission": "public"}
+    opt = {"permission": "public", "limit": "none"}
 
     @get("/live", summary="The process answers")
     async def live(self) -> Alive:
         return Alive()
 
     @get("/ready", summary="The process can work")
-    async def ready(self, request: Request[None, None, State]) -> Response[Ready]:
+    async def ready(self, request: Request[Any, Any, Any]) -> Response[Ready]:
         try:
-            there = await database.value("SELECT true")
+            there = bool(await database.value("SELECT true"))
         except Exception:  # any failure means the same here: not ready
             there = False
+        migrated = there and await _migrated()
         try:
             redis = await request.app.state.sessions.reachable()
+            worker = (await request.app.state.queue.state()).workers > 0
         except (RedisError, OSError):
-            redis = False
-        return Response(Ready(ready=there, database=there, redis=redis), status_code=200 if there else 503)
+            redis = worker = False
+        replica = request.app.state.get("replica")
+        ready = Ready(
+            ready=there and migrated,
+            database=there,
+            migrations=migrated,
+            redis=redis,
+            worker=worker,
+            replica_lag_seconds=await replica.lag_seconds() if replica else None,
+        )
+        return Response(ready, status_code=200 if ready.ready else 503)
+
+
+async def _migrated() -> bool:
+    try:
+        return not await pending()
+    except Exception:  # as above
+        return False

@@ -7,8 +7,8 @@ import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
+from api.access.permissions import Principal
 from api.idempotency import IdempotencyKey, once
-from api.permissions import Principal
 from loyalty.errors import UnknownHold
 from loyalty.redemption import Redemption, RewardOffer, capture, hold, rewards, store_of_hold, void
 from stores.errors import UnknownStore

@@ -4,12 +4,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Request, Response, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from api.access.permissions import Principal
+from api.etags import IfMatch, check_match, etag, tagged
 from api.idempotency import IdempotencyKey, once
-from api.permissions import Principal
-from api.routes.stores import Limit, SuggestionList
+from api.operation.audit import audit, redacted
+from api.paging import Cursor, Limit, number_at, page, text_and_number_at
+from api.routes.stores import SuggestionList
 from loyalty.statement import (
     Balance,
     EntryShown,
@@ -25,14 +28,15 @@ from loyalty.tiers import TierProgress
 from membership.cards import barcode_svg, card_of_member, member_of_card, qr_svg, replace_card
 from membership.consent import ConsentGiven, CurrentConsent, current_consents, record_consent
 from membership.consumption import Consumption, consumption_of
-from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, profile, search, timeline
+from membership.editing import MemberChange, change_member, locked_profile
+from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, members, profile, search, timeline
 from membership.receipts import MemberReceipt, last_basket, receipts_of
 from membership.registration import Registration, Source, register
 from segmentation.cross_sell import suggest
 from segmentation.rfm import MemberScore, score_of
 from stores.errors import UnknownStore
 
-Before = Annotated[int | None, QueryParameter(description="`next` of the page before.")]
+Kind = Annotated[str | None, QueryParameter(name="kind", description="Only those of this kind.", max_length=64)]
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +75,11 @@ class ConsentList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View360(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a clerk needs to know of a member, in one call."""
+    """Everything a clerk needs to know of a member, in one call.
+
+    Who is bound to stores sees of purchases, lots, receipts and timeline what happened there, and no score, which is made of
+    purchases everywhere. Balance, tier and vouchers are the member's own and shown wherever they shop.
+    """
 
     member: MemberProfile
     consents: list[CurrentConsent]
@@ -109,7 +117,10 @@ class MemberController(Controller):
 
         return await once(request, idempotency_key, write)
 
-    @get(summary="Find members")
+    @get(
+        summary="Find members",
+        description="With `q` by name; without it the newest first, where the filters apply.",
+    )
     async def find(
         self,
         q: Annotated[
@@ -117,28 +128,56 @@ class MemberController(Controller):
             QueryParameter(
                 description="Phone or its last digits, card, e-mail, or the beginning of a name.", max_length=200
             ),
-        ],
+        ] = "",
+        cursor: Cursor = None,
+        limit: Limit = 20,
+        home_store: Annotated[str | None, QueryParameter(description="Only members of this store.")] = None,
+        tag: Annotated[str | None, QueryParameter(description="Only members with this tag.")] = None,
     ) -> MemberList:
-        return MemberList(items=await search(q))
+        if q.strip():
+            found = await search(q, after=text_and_number_at(cursor), limit=limit + 1)
+            items, after = page(found, limit, lambda member: [member.name.lower(), member.id])
+        else:
+            found = await members(before=number_at(cursor), limit=limit + 1, home_store=home_store, tag=tag)
+            items, after = page(found, limit, lambda member: [member.id])
+        return MemberList(items=items, next=after)
 
     @get("/{number:str}", summary="A member's own data")
-    async def show(self, number: FromPath[str]) -> MemberProfile:
-        return await profile(number)
+    async def show(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> Response[MemberProfile]:
+        return tagged(request, await profile(number))
+
+    @patch("/{number:str}", summary="Change a member's data", opt={"permission": "members:write"})
+    async def change(
+        self,
+        request: Request[Principal, Any, Any],
+        number: FromPath[str],
+        data: JSONBody[MemberChange],
+        if_match: IfMatch = None,
+        idempotency_key: IdempotencyKey = "",
+    ) -> Response[MemberProfile]:
+        async def write() -> MemberProfile:
+            check_match(if_match, await locked_profile(number))
+            became = await change_member(number, data, at=datetime.now(UTC))
+            member_id = await member_of_card(number)
+            await audit(request.user, "member.changed", f"member:{member_id}", after=redacted(data))
+            return became
+
+        return await once(request, idempotency_key, write, status=200, tag=etag)
 
     @get("/{number:str}/profile", summary="The 360° view")
     async def view_360(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> View360:
         now = datetime.now(UTC)
         member_id, seen = await member_of_card(number), request.user.stores
-        bought = await consumption_of(member_id)
+        bought = await consumption_of(member_id, stores=seen)
         return View360(
             member=await profile(number),
             consents=await current_consents(member_id),
             consumption=bought,
             average_days_between=bought.average_days,
             points=await balance(member_id, now),
-            lots=await lots(member_id),
+            lots=await lots(member_id, stores=seen),
             tier=await tier_of(member_id, now),
-            score=await score_of(member_id),
+            score=await score_of(member_id) if seen is None else None,
             vouchers=await open_vouchers(member_id, now),
             receipts=await receipts_of(member_id, limit=10, stores=seen),
             timeline=await timeline(member_id, limit=20, stores=seen),
@@ -146,33 +185,57 @@ class MemberController(Controller):
 
     @get("/{number:str}/timeline", summary="Everything that happened, newest first")
     async def timeline(
-        self, request: Request[Principal, Any, Any], number: FromPath[str], before: Before = None, limit: Limit = 50
+        self,
+        request: Request[Principal, Any, Any],
+        number: FromPath[str],
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        kind: Kind = None,
     ) -> TimelinePage:
-        events = await timeline(await member_of_card(number), before=before, limit=limit, stores=request.user.stores)
-        return TimelinePage(items=events, next=_next(events[-1].id if len(events) == limit else None))
+        found = await timeline(
+            await member_of_card(number),
+            before=number_at(cursor),
+            limit=limit + 1,
+            stores=request.user.stores,
+            kind=kind,
+        )
+        items, after = page(found, limit, lambda event: [event.id])
+        return TimelinePage(items=items, next=after)
 
     @get("/{number:str}/receipts", summary="Receipts, newest first")
     async def receipts(
-        self, request: Request[Principal, Any, Any], number: FromPath[str], before: Before = None, limit: Limit = 50
+        self, request: Request[Principal, Any, Any], number: FromPath[str], cursor: Cursor = None, limit: Limit = 50
     ) -> ReceiptPage:
-        found = await receipts_of(await member_of_card(number), before=before, limit=limit, stores=request.user.stores)
-        return ReceiptPage(items=found, next=_next(found[-1].id if len(found) == limit else None))
+        found = await receipts_of(
+            await member_of_card(number), before=number_at(cursor), limit=limit + 1, stores=request.user.stores
+        )
+        items, after = page(found, limit, lambda receipt: [receipt.id])
+        return ReceiptPage(items=items, next=after)
 
-    @get("/{number:str}/points", summary="Balance, lots and entries")
-    async def points(self, number: FromPath[str], before: Before = None, limit: Limit = 50) -> PointsPage:
-        member_id = await member_of_card(number)
-        found = await entries(member_id, before=before, limit=limit)
+    @get("/{number:str}/points", summary="Balance, lots and entries, newest first")
+    async def points(
+        self,
+        request: Request[Principal, Any, Any],
+        number: FromPath[str],
+        cursor: Cursor = None,
+        limit: Limit = 50,
+        kind: Kind = None,
+    ) -> PointsPage:
+        member_id, seen = await member_of_card(number), request.user.stores
+        found = await entries(member_id, before=number_at(cursor), limit=limit + 1, stores=seen, kind=kind)
+        items, after = page(found, limit, lambda entry: [entry.version])
         return PointsPage(
             balance=await balance(member_id, datetime.now(UTC)),
-            lots=await lots(member_id),
-            items=found,
-            next=_next(found[-1].version if len(found) == limit else None),
+            lots=await lots(member_id, stores=seen),
+            items=items,
+            next=after,
         )
 
-    @get("/{number:str}/suggestions", summary="What goes with the member's last basket")
-    async def suggestions(self, number: FromPath[str]) -> SuggestionList:
-        member_id = await member_of_card(number)
-        return SuggestionList(items=await suggest(await last_basket(member_id), limit=5, not_bought_by=member_id))
+    @get("/{number:str}/suggestions", summary="What goes with the member's last basket in view")
+    async def suggestions(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> SuggestionList:
+        member_id, seen = await member_of_card(number), request.user.stores
+        bought = await last_basket(member_id, stores=seen)
+        return SuggestionList(items=await suggest(bought, limit=5, not_bought_by=member_id, stores=seen))
 
     @get("/{number:str}/card", summary="The card as barcode or QR", media_type="image/svg+xml")
     async def card(
@@ -188,7 +251,9 @@ class MemberController(Controller):
         self, request: Request[Principal, Any, Any], number: FromPath[str], idempotency_key: IdempotencyKey = ""
     ) -> Response[Registered]:
         async def write() -> Registered:
-            return Registered(number=await replace_card(number))
+            replaced = await replace_card(number)
+            await audit(request.user, "member.card_replaced", f"member:{await member_of_card(replaced)}")
+            return Registered(number=replaced)
 
         return await once(request, idempotency_key, write)
 
@@ -216,7 +281,3 @@ class MemberController(Controller):
             return ConsentList(items=await current_consents(member_id))
 
         return await once(request, idempotency_key, write)
-
-
-def _next(cursor: int | None) -> str | None:
-    return None if cursor is None else str(cursor)

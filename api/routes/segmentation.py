@@ -7,9 +7,9 @@ import msgspec
 from litestar import Controller, get
 from litestar.params import QueryParameter
 
-from api.routes.stores import Limit
+from api.paging import Cursor, Limit, number_at, page
 from segmentation.rfm import RfmCell, grid
-from segmentation.runs import RunRecord, newest_run, runs
+from segmentation.runs import Kind, RunRecord, newest_run, runs
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +46,14 @@ class SegmentationController(Controller):
     @get("/segmentation/runs", summary="Every computation, newest first")
     async def runs(
         self,
-        before: Annotated[int | None, QueryParameter(description="`next` of the page before.")] = None,
+        cursor: Cursor = None,
         limit: Limit = 50,
+        kind: Annotated[Kind | None, QueryParameter(description="Only runs of this kind.")] = None,
     ) -> RunPage:
-        found = await runs(before=before, limit=limit)
-        return RunPage(items=found, next=str(found[-1].id) if len(found) == limit else None)
+        items, after = page(
+            await runs(kind=kind, before=number_at(cursor), limit=limit + 1), limit, lambda run: [run.id]
+        )
+        return RunPage(items=items, next=after)
 
     @get("/rfm", summary="The newest RFM scores")
     async def rfm(self) -> RfmShown:

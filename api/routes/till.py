@@ -7,8 +7,9 @@ import msgspec
 from litestar import Controller, Request, Response, post
 from litestar.params import FromPath, JSONBody
 
+from api.access.permissions import Principal
+from api.errors import ShiftNeeded
 from api.idempotency import IdempotencyKey, once
-from api.permissions import Principal
 from loyalty.checkout import checkout, quote
 from loyalty.earning import RulePoints
 from loyalty.returns import take_back
@@ -16,6 +17,7 @@ from loyalty.sales import Basket, Quote, Return, ReturnedLine, Sale
 from loyalty.tiers import TierProgress
 from loyalty.vouchers import VoucherOutcome
 from segmentation.cross_sell import suggest
+from settings import settings
 from stores.chain import the_chain
 from stores.errors import UnknownReceipt, UnknownStore, UnknownTill
 from stores.receipts import find_receipt
@@ -109,7 +111,7 @@ class CheckoutController(Controller):
     async def quote(self, request: Request[Principal, Any, Any], data: JSONBody[Basket]) -> QuoteAnswer:
         _check_store(request.user, data.store)
         answer = await quote(data)
-        return await _quoted(data, answer)
+        return await _quoted(data, answer, request.user)
 
     @post(summary="Record a sale", status_code=201)
     async def checkout(
@@ -120,7 +122,7 @@ class CheckoutController(Controller):
 
         async def write() -> CheckoutAnswer:
             sale = await checkout(data, till=data.till, number=data.number, staff_id=request.user.staff_id)
-            return await _sold(data, sale)
+            return await _sold(data, sale, request.user)
 
         return await once(request, idempotency_key, write)
 
@@ -156,21 +158,23 @@ def _check_store(principal: Principal, store: str) -> None:
 
 
 def _check_till(principal: Principal, store: str, till: str) -> None:
-    """A till's credential sells on that till alone."""
+    """A till's credential sells on that till alone, and where shifts are required only in one."""
     if principal.till is not None and principal.till != till:
         raise UnknownTill(store=store, till=till)
+    if principal.till is not None and principal.staff_id is None and settings().till_shift == "required":
+        raise ShiftNeeded
 
 
-async def _suggested(data: Basket) -> list[SuggestionShown]:
+async def _suggested(data: Basket, principal: Principal) -> list[SuggestionShown]:
     return [
         SuggestionShown(
             sku=found.sku, name=found.name, because=f"bought together {found.lift:.1f} times more often than chance"
         )
-        for found in await suggest([line.sku for line in data.lines])
+        for found in await suggest([line.sku for line in data.lines], stores=principal.stores)
     ]
 
 
-async def _sold(data: CheckoutSent, sale: Sale) -> CheckoutAnswer:
+async def _sold(data: CheckoutSent, sale: Sale, principal: Principal) -> CheckoutAnswer:
     return CheckoutAnswer(
         id=sale.receipt_id,
         receipt=ReceiptName(store=data.store, till=data.till, number=data.number),
@@ -181,11 +185,11 @@ async def _sold(data: CheckoutSent, sale: Sale) -> CheckoutAnswer:
         points=PointsShown(earned=sale.earned, pending=sale.pending, spent=sale.spent, balance=sale.usable),
         tier=sale.tier,
         explanation=list(sale.explanation),
-        suggestions=await _suggested(data),
+        suggestions=await _suggested(data, principal),
     )
 
 
-async def _quoted(data: Basket, answer: Quote) -> QuoteAnswer:
+async def _quoted(data: Basket, answer: Quote, principal: Principal) -> QuoteAnswer:
     settlement = answer.settlement
     return QuoteAnswer(
         total=settlement.total,
@@ -201,7 +205,7 @@ async def _quoted(data: Basket, answer: Quote) -> QuoteAnswer:
         tier=answer.tier,
         vouchers=list(settlement.vouchers),
         explanation=settlement.award.explanation,
-        suggestions=await _suggested(data),
+        suggestions=await _suggested(data, principal),
     )
 
 

@@ -2,13 +2,17 @@
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import pyotp
 import pytest
 
+from api.access.permissions import SECOND_FACTOR_ROLES
+from api.access.second_factor import confirm_factor, offer_factor
 from api.app import create_app
-from api.sessions import connect_sessions
+from api.connections import connect_redis, use_redis
 from stores.staff import Role, hire
 from stores.tills import enrol_till
 from tests import shop
@@ -26,9 +30,9 @@ def key() -> dict[str, str]:
 async def app() -> AsyncIterator[Any]:
     await shop.open_shop()
     application = create_app(connect=False)
-    application.state.sessions = connect_sessions()
+    use_redis(application.state, connect_redis())
     yield application
-    await application.state.sessions.disconnect()
+    await application.state.redis.aclose()
 
 
 def client(app: Any, **headers: str) -> Client:
@@ -52,21 +56,31 @@ async def till(app: Any) -> AsyncIterator[Client]:
 
 
 SignIn = Callable[..., Awaitable[Client]]
+PASSWORD = "correct horse"
+
+
+async def give_factor(staff_id: int, address: str) -> list[str]:
+    """Set a second factor up; its recovery codes."""
+    offered = await offer_factor(staff_id, address)
+    now = datetime.now(UTC)
+    return await confirm_factor(staff_id, pyotp.TOTP(offered.secret).at(now), at=now)
 
 
 @pytest.fixture
 async def sign_in(app: Any) -> AsyncIterator[SignIn]:
-    """Signs a new member of staff in."""
+    """Signs a new member of staff in, with a second factor where the role needs one."""
     clients: list[Client] = []
 
     async def signed_in(role: Role, stores: list[str] | None = None) -> Client:
         address = f"{role}{next(_keys)}@shop.example"
-        await hire(email=address, name=role, role=role, password="correct horse", stores=stores)
+        staff_id = await hire(email=address, name=role, role=role, password=PASSWORD, stores=stores)
+        body = {"email": address, "password": PASSWORD}
+        if role in SECOND_FACTOR_ROLES:
+            body["recovery_code"] = (await give_factor(staff_id, address))[0]
         http = client(app)
         clients.append(http)
-        answer = await http.post("/v1/session", json={"email": address, "password": "correct horse"})
-        assert answer.status_code == 201
-        http.cookies.update(answer.cookies)
+        answer = await http.post("/v1/session", json=body)
+        assert answer.status_code == 201, answer.text
         return http
 
     yield signed_in

@@ -1,28 +1,48 @@
-"""The API reference at `/docs`: the OpenAPI document as a page, without a script or another host."""
+"""The API reference at `/docs`: the OpenAPI document as a page and as a file, without a script or another host."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader
-from litestar import Request
+from litestar import Litestar, Request
 from litestar.enums import MediaType
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
-_environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+_environment = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "pages" / "templates"), autoescape=True)
+
+
+Document = Callable[[Litestar], dict[str, Any]]
+
+
+class DocumentFile(OpenAPIRenderPlugin):
+    """The document itself."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(path="/openapi.json", media_type=MediaType.JSON)
+        self._document = document
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        return msgspec.json.encode(self._document(request.app), enc_hook=str)
 
 
 class ReferencePage(OpenAPIRenderPlugin):
-    """Renders every operation with its parameters, body and answers."""
+    """Renders every operation with its parameters, body, answers and examples."""
 
-    def __init__(self) -> None:
+    def __init__(self, document: Document) -> None:
         super().__init__(path="/", media_type=MediaType.HTML)
+        self._document = document
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        schema = self._document(request.app)
         page = _environment.get_template("reference.html").render(
-            info=openapi_schema["info"],
-            operations=list(_operations(openapi_schema)),
-            schemas=openapi_schema.get("components", {}).get("schemas", {}),
+            info=schema["info"],
+            tags=schema["tags"],
+            operations=list(_operations(schema)),
+            schemas=schema["components"]["schemas"],
+            pretty=pretty,
             principal=None,
             path="/docs",
             words=words,
@@ -49,3 +69,8 @@ def words(schema: dict[str, Any] | None) -> str:
     if schema.get("type") == "array":
         return f"list of {words(schema.get('items'))}"
     return str(schema.get("format") or schema.get("type") or schema.get("const") or "any")
+
+
+def pretty(example: Any) -> str:
+    """An example as indented JSON."""
+    return json.dumps(json.loads(msgspec.json.encode(example, enc_hook=str)), indent=2, ensure_ascii=False)

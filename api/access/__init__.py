@@ -1,0 +1,1 @@
+"""Who is calling, and what they may do: passwords and second factors, sessions, tills, keys, roles and store scope."""

@@ -1,0 +1,1 @@
+"""Webhooks by the Standard Webhooks specification, read from the members' timeline."""

@@ -1,0 +1,82 @@
+"""Changing what a member told of themselves."""
+
+from datetime import datetime
+
+import msgspec
+
+import database
+from errors import InvalidInput
+from membership.cards import member_of_card
+from membership.contact import normal_email, normal_phone
+from membership.profiles import MemberProfile, profile
+from membership.registration import BirthDate, Gender, Language, Notes, PersonName, Tags, refuse_duplicate
+from stores.branches import store_id_of
+from stores.chain import the_chain
+from stores.changes import given
+
+
+class MemberChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change of a member; what is left out stays. Nothing may be left without phone and external reference both."""
+
+    name: PersonName | msgspec.UnsetType = msgspec.UNSET
+    phone: str | msgspec.UnsetType | None = msgspec.UNSET
+    email: str | msgspec.UnsetType | None = msgspec.UNSET
+    birth: BirthDate | msgspec.UnsetType | None = msgspec.UNSET
+    gender: Gender | msgspec.UnsetType = msgspec.UNSET
+    language: Language | msgspec.UnsetType = msgspec.UNSET
+    home_store: str | msgspec.UnsetType | None = msgspec.UNSET
+    tags: Tags | msgspec.UnsetType = msgspec.UNSET
+    notes: Notes | msgspec.UnsetType = msgspec.UNSET
+
+
+async def locked_profile(number: str) -> MemberProfile:
+    """The member's data, which nobody else changes until the transaction ends."""
+    await database.lock_rows("membership.member", [await member_of_card(number)])
+    return await profile(number)
+
+
+async def change_member(number: str, change: MemberChange, *, at: datetime) -> MemberProfile:
+    """Change a member, and note in the timeline which fields. Raises `MemberExists` when phone or e-mail is another's."""
+    values = given(change)
+    columns: dict[str, object] = {
+        name: value for name, value in values.items() if name in ("gender", "language", "tags", "notes")
+    }
+    if "name" in values:
+        columns["name"] = values["name"].strip()
+        if not columns["name"]:
+            raise InvalidInput(field="name", why="1 to 200 characters are needed")
+    if "phone" in values:
+        columns["phone"] = normal_phone(values["phone"], (await the_chain()).region) if values["phone"] else None
+    if "email" in values:
+        columns["email"] = normal_email(values["email"]) if values["email"] else None
+    if "birth" in values:
+        birth = values["birth"]
+        for part in ("year", "month", "day"):
+            columns[f"birth_{part}"] = getattr(birth, part) if birth else None
+    async with database.transaction():
+        now = await locked_profile(number)
+        member_id = await member_of_card(number)
+        if "home_store" in values:
+            columns["home_store_id"] = await store_id_of(values["home_store"])
+        if columns.get("phone", now.phone) is None and now.external_ref is None:
+            raise InvalidInput(field="phone", why="is needed")
+        if not columns:
+            return now
+        assignments = ", ".join(f"{column} = ${place}" for place, column in enumerate(columns, start=2))
+        # Looked up for the candidates; between two at the same moment the unique indexes decide.
+        await refuse_duplicate(email=_text(columns.get("email")), phone=_text(columns.get("phone")), but=member_id)
+        await database.execute(
+            f"UPDATE membership.member SET {assignments} WHERE id = $1", member_id, *columns.values()
+        )
+        await database.execute(
+            "INSERT INTO membership.event (member_id, kind, ref, at, data) VALUES ($1, 'profile_changed', "
+            "'change:' || nextval('membership.event_id_seq'), $2, $3)",
+            member_id,
+            at,
+            msgspec.json.encode({"fields": sorted(values)}).decode(),
+        )
+        return await profile(number)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
