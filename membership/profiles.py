@@ -79,17 +79,23 @@ async def search(text: str, *, after: tuple[str, int] | None = None, limit: int 
 
 
 async def members(
-    *, before: int | None = None, limit: int = 50, home_store: str | None = None, tag: str | None = None
+    *,
+    before: int | None = None,
+    limit: int = 50,
+    home_store: str | None = None,
+    tag: str | None = None,
+    stores: Scope = None,
 ) -> list[MemberSummary]:
-    """Active members, the newest first, from before the member `before`."""
+    """Active members, the newest first, from before the member `before`; with `stores` those whose home is one of them."""
     rows = await database.rows(
         f"{_SUMMARY} LEFT JOIN stores.store ON store.id = home_store_id WHERE member.status = 'active' "
         "AND ($1::bigint IS NULL OR member.id < $1) AND ($3::text IS NULL OR store.code = $3) "
-        "AND ($4::text IS NULL OR $4 = ANY(tags)) ORDER BY member.id DESC LIMIT $2",
+        f"AND ($4::text IS NULL OR $4 = ANY(tags)) AND {in_scope('home_store_id', 5)} ORDER BY member.id DESC LIMIT $2",
         before,
         limit,
         home_store,
         tag,
+        codes(stores),
     )
     return [MemberSummary(**dict(row)) for row in rows]
 

@@ -11,6 +11,7 @@ from api.access.permissions import Principal
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit
 from api.paging import Cursor, Limit, number_at, page
+from api.reports import report_answer
 from campaigns.launch import Launched, launch
 from campaigns.planning import Campaign, Draft, campaign, campaigns, draft
 from campaigns.report import CampaignReport, report
@@ -73,5 +74,10 @@ class CampaignController(Controller):
         return await once(request, idempotency_key, write, status=200)
 
     @get("/{campaign_id:int}/report", summary="Expected beside actual, and the effect against the control")
-    async def report(self, campaign_id: FromPath[int]) -> CampaignReport:
-        return await report(campaign_id, at=datetime.now(UTC))
+    async def report(
+        self, request: Request[Principal, Any, Any], campaign_id: FromPath[int]
+    ) -> Response[CampaignReport]:
+        async def read() -> CampaignReport:
+            return await report(campaign_id, at=datetime.now(UTC))
+
+        return await report_answer(request, read)

@@ -119,10 +119,12 @@ class MemberController(Controller):
 
     @get(
         summary="Find members",
-        description="With `q` by name; without it the newest first, where the filters apply.",
+        description="With `q` by name, of every store: whoever comes to a till is recognised there. Without it the newest first, "
+        "where the filters apply, of the stores in view.",
     )
     async def find(
         self,
+        request: Request[Principal, Any, Any],
         q: Annotated[
             str,
             QueryParameter(
@@ -138,7 +140,9 @@ class MemberController(Controller):
             found = await search(q, after=text_and_number_at(cursor), limit=limit + 1)
             items, after = page(found, limit, lambda member: [member.name.lower(), member.id])
         else:
-            found = await members(before=number_at(cursor), limit=limit + 1, home_store=home_store, tag=tag)
+            found = await members(
+                before=number_at(cursor), limit=limit + 1, home_store=home_store, tag=tag, stores=request.user.stores
+            )
             items, after = page(found, limit, lambda member: [member.id])
         return MemberList(items=items, next=after)
 

@@ -24,8 +24,9 @@ Object = Annotated[
     str | None,
     QueryParameter(name="object", description="Only what was done to this, such as store:KL01.", max_length=200),
 ]
-Since = Annotated[datetime | None, QueryParameter(description="From this moment on.")]
-Until = Annotated[datetime | None, QueryParameter(description="Before this moment.")]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Since = Annotated[Moment | None, QueryParameter(description="From this moment on.")]
+Until = Annotated[Moment | None, QueryParameter(description="Before this moment.")]
 EXPORTED_MAX = 100_000
 
 

@@ -215,7 +215,7 @@ class PasswordController(Controller):
     @post(
         summary="Ask for a link to choose a new password",
         description="Answers the same, and as quickly, whether or not there is such an account.",
-        status_code=202,
+        status_code=204,
     )
     async def ask(self, request: Request[Any, Any, Any], data: JSONBody[ResetAsked]) -> None:
         await request.app.state.lockout.attempt("reset", data.email)

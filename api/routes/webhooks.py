@@ -44,7 +44,7 @@ class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
 class ReplayWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """From when on everything is to be told again."""
 
-    since: datetime
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class WebhookController(Controller):

@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stores.tills import take_up_enrolment
 from tests import shop
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +101,11 @@ async def test_staff_and_tills_are_made_from_the_command_line(own_database: str)
         "staff", "create", "b@shop.example", "--role", "analyst", "--password-stdin", stdin="short\n", url=own_database
     )
     assert (short.returncode, "password" in short.stderr) == (1, True)
-    assert regulars("till", "enrol", "KL01", "T7", url=own_database).stdout.startswith("till_")
+    code = regulars("till", "enrol", "KL01", "T7", url=own_database).stdout.strip()
+    assert re.fullmatch(r"[A-Z2-9]{4}(-[A-Z2-9]{4}){2}", code)
+    _, credential = await take_up_enrolment(code, at=datetime.now(UTC))
+    assert credential.startswith("till_")
+    assert regulars("till", "enrol", "KL01", "T7", "--credential", url=own_database).stdout.startswith("till_")
     assert "no store 'XX'" in regulars("till", "enrol", "XX", "T7", url=own_database).stderr
 
 

@@ -14,7 +14,7 @@ async def test_without_a_sign_in_pages_lead_to_it(nobody: Client) -> None:
     for path in ("/", "/rfm", "/till"):
         answer = await nobody.get(path)
         assert (answer.status_code, answer.headers["location"]) == (302, "/sign-in")
-    assert "till_credential" in (await nobody.get("/sign-in")).text
+    assert "till_code" in (await nobody.get("/sign-in")).text
 
 
 async def test_the_start_page_shows_live_figures(sign_in: SignIn) -> None:

@@ -18,7 +18,7 @@ async def test_a_cashier_registers_a_member_sells_and_finds_them_again(served: s
     credential = await enrol_till("KL01", "T1")
     await page.goto(f"{served}/till")
     await expect(page).to_have_url(f"{served}/sign-in")
-    await page.get_by_label("Till credential").fill(credential)
+    await page.get_by_label("One-time code").fill(credential)
     await page.get_by_role("button", name="Use as a till").click()
     await expect(page).to_have_url(f"{served}/till")
 
@@ -43,10 +43,10 @@ async def test_a_cashier_registers_a_member_sells_and_finds_them_again(served: s
 async def test_what_goes_wrong_at_the_till_is_said_and_the_basket_stays(served: str, page: Page) -> None:
     await shop.open_shop()
     await page.goto(f"{served}/sign-in")
-    await page.get_by_label("Till credential").fill("till_wrong")
+    await page.get_by_label("One-time code").fill("till_wrong")
     await page.get_by_role("button", name="Use as a till").click()
     await expect(page.get_by_role("alert").last).to_contain_text("wrong")
-    await page.get_by_label("Till credential").fill(await enrol_till("KL01", "T1"))
+    await page.get_by_label("One-time code").fill(await enrol_till("KL01", "T1"))
     await page.get_by_role("button", name="Use as a till").click()
     await page.get_by_label("SKU").fill("CUP")
     await page.keyboard.press("Enter")

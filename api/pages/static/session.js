@@ -7,10 +7,20 @@ for (const id of ["staff-sign-in", "till-sign-in"]) {
     event.preventDefault();
     const said = form.querySelector(".error");
     try {
-      const session = await call("POST", "/v1/session", Object.fromEntries(new FormData(form)));
-      location.assign(["till", "cashier"].includes(session.role) ? "/till" : "/");
+      const fields = Object.fromEntries(new FormData(form));
+      // Whoever has a device's credential already types that where others type the one-time code.
+      const sent = fields.till_code?.startsWith("till_") ? { till_credential: fields.till_code.trim() } : fields;
+      const session = await call("POST", "/v1/session", sent);
+      location.assign(session.second_factor_owed ? "/account" : ["till", "cashier"].includes(session.role) ? "/till" : "/");
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
+      const factor = document.getElementById("second-factor");
+      if (error.problem.type?.endsWith("/second-factor-needed") && factor.hidden) {
+        factor.hidden = false;
+        factor.querySelector("input").focus();
+        said.hidden = true;
+        return;
+      }
       said.textContent = error.message;
       said.hidden = false;
     }
