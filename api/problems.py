@@ -37,6 +37,8 @@ def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         facts["errors"] = [_field_error(fault) for fault in error.extra] if isinstance(error.extra, list) else []
         detail = "; ".join(f"{fault['field']}: {fault['why']}" for fault in facts["errors"]) or detail
+    elif detail == status.phrase or not detail:
+        detail = _WORDS.get(status, "").format(method=request.method, path=request.url.path) or detail
     slug = status.phrase.lower().replace(" ", "-")
     return _response(slug, status.phrase, status, detail, facts, dict(error.headers or {}))
 
@@ -111,6 +113,15 @@ def _response(
         media_type="application/problem+json",
         headers=headers or {},
     )
+
+
+# What Litestar only names.
+_WORDS: Final = {
+    HTTPStatus.NOT_FOUND: "There is nothing at {path}; GET /docs lists what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "{method} is not for {path}; GET /docs says what is.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 1 MiB.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body has to be application/json.",
+}
 
 
 HANDLERS: Final[dict[Any, Any]] = {
