@@ -27,7 +27,7 @@ GRACE_SECONDS: Final = 20
 async def work(redis: Redis) -> None:
     """Run until told to stop (SIGTERM, SIGINT); a job in hand is given time to end, and comes again if it does not."""
     queue = JobQueue(redis)
-    worker: Worker[Any] = Worker(
+    worker = _Worker(
         queue.queue,
         functions=[],
         cron_jobs=[
@@ -36,6 +36,8 @@ async def work(redis: Redis) -> None:
         ],
         cron_tz=await _zone(),
         concurrency=4,
+        # Else whoever waits for a job waits through the whole grace period at the end.
+        dequeue_timeout=1.0,
         shutdown_grace_period_s=GRACE_SECONDS,
         metadata={"started": datetime.now(UTC).isoformat()},
     )
@@ -51,6 +53,17 @@ async def work(redis: Redis) -> None:
         await asyncio.gather(*streams, return_exceptions=True)
         await worker.stop()
         log().info("worker stopped")
+
+
+class _Worker(Worker[Any]):
+    """Ends as soon as its jobs have. SAQ's own upkeep sleeps for up to a minute before it looks whether it should."""
+
+    async def stop(self) -> None:
+        self.event.set()
+        for task in self.tasks:
+            if task.get_name() != "process":
+                task.cancel()
+        await super().stop()
 
 
 async def _stream(turn: Callable[[], Awaitable[int]]) -> None:
