@@ -84,6 +84,11 @@ def from_undecodable(request: Request[Any, Any, Any], error: UnicodeDecodeError)
     return _response("bad-request", "Bad Request", 400, f"The body is not UTF-8 text (at byte {error.start}).", {})
 
 
+def from_depth(request: Request[Any, Any, Any], error: RecursionError) -> Response[Any]:
+    """A body that opens bracket after bracket: the decoder gives up before the stack does."""
+    return _response("bad-request", "Bad Request", 400, "The body is nested too deeply.", {})
+
+
 def from_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Anything else is a defect: the caller gets a reference, the log the rest."""
     reference = secrets.token_hex(6)
@@ -134,6 +139,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     asyncpg.UniqueViolationError: from_collision,
     RedisUnreachable: from_unreachable,
     UnicodeDecodeError: from_undecodable,
+    RecursionError: from_depth,
     OSError: from_unreachable,
     asyncpg.PostgresConnectionError: from_unreachable,
     asyncpg.exceptions.OperatorInterventionError: from_unreachable,  # shutting down, or starting up

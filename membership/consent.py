@@ -1,7 +1,7 @@
 """Consent: an append-only record per channel and purpose; what holds now is derived from the newest."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,8 +17,8 @@ class ConsentGiven(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     channel: Channel
     purpose: Purpose = "marketing"
     given: bool = True
-    wording: str = "v1"
-    method: str = "spoken"
+    wording: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] = "v1"
+    method: Annotated[str, msgspec.Meta(max_length=200)] = "spoken"
 
 
 class CurrentConsent(msgspec.Struct, frozen=True, kw_only=True):

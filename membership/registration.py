@@ -25,9 +25,9 @@ Notes = Annotated[str, msgspec.Meta(max_length=5000)]
 class BirthDate(msgspec.Struct, frozen=True, kw_only=True):
     """A birthday; the year may stay unknown."""
 
-    month: int
-    day: int
-    year: int | None = None
+    month: Annotated[int, msgspec.Meta(ge=1, le=12)]
+    day: Annotated[int, msgspec.Meta(ge=1, le=31)]
+    year: Annotated[int, msgspec.Meta(ge=1900, le=2100)] | None = None
 
     def __post_init__(self) -> None:
         try:

@@ -123,6 +123,7 @@ def _completed(app: Litestar) -> dict[str, Any]:
     for method, path, handler in operations(app):
         operation = schema["paths"][path][method.lower()]
         _errors(operation, method, path, handler)
+        _key(operation)
         _access(operation, handler)
         _examples(operation, handler)
         if path in editable and method in ("GET", "PATCH"):
@@ -185,6 +186,14 @@ def problem_response(status: int) -> dict[str, Any]:
     if status == 429:
         answer["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
     return answer
+
+
+def _key(operation: dict[str, Any]) -> None:
+    """The handlers take a missing key, to refuse it in one place with 400; to a caller it is required."""
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] == "Idempotency-Key":
+            parameter["required"] = True
+            parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": 128}
 
 
 def _access(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:

@@ -9,13 +9,13 @@ from api.openapi.document import document, operations
 from errors import InvalidInput
 
 
-def known_query_guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def known_query_guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Raises `InvalidInput` for a query parameter that the operation does not have."""
     if not connection.query_params or not handler.resolve_include_in_schema():  # type: ignore[attr-defined]  # every HTTP handler has it
         return
-    known = _known(connection)[connection.scope["method"], connection.scope["path_template"]]  # type: ignore[typeddict-item]  # HTTP alone has a method
+    known = _known(connection).get((connection.scope["method"], connection.scope["path_template"]))  # type: ignore[typeddict-item]  # HTTP alone has a method
     for name in connection.query_params:
-        if name not in known:
+        if known is not None and name not in known:
             raise InvalidInput(
                 field=name, why=f"is no parameter of this operation; {', '.join(sorted(known)) or 'it has none'}"
             )
