@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check e2e bench format lock clean
+.PHONY: help setup demo test check e2e bench fuzz format lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ e2e: $(STAMP) ## the pages in a real Chromium (Debian's; installed with apt when
 
 bench: $(STAMP) ## the speed figures of docs/benchmarks.md, as ratios in one run
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+fuzz: $(STAMP) ## Schemathesis over the whole API; ARGS="--seconds 30" bounds it
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff format .

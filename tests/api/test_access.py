@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ from litestar import get
 from redis.asyncio import Redis
 
 from api import app as application_module
-from api.access.permissions import PERMISSIONS, SCOPES
+from api.access.permissions import PERMISSIONS, SCOPES, as_table
 from api.app import UndeclaredPermission, create_app
 from api.connections import use_redis
 from api.openapi.document import document, operations
@@ -202,3 +203,8 @@ async def test_without_redis_the_till_goes_on_selling_and_staff_are_told(
     ready = (await till.get("/health/ready")).json()
     assert ready["ready"]
     assert (ready["database"], ready["migrations"], ready["redis"], ready["worker"]) == (True, True, False, False)
+
+
+def test_the_table_in_the_documentation_is_the_one_that_is_enforced() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    assert as_table() in written

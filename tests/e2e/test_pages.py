@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import pyotp
 import pytest
 from playwright.async_api import Page, expect
 
@@ -9,6 +10,8 @@ from segmentation.rfm import score_members
 from stores.staff import hire
 from stores.tills import enrol_till
 from tests import shop
+from tests.api.conftest import give_factor
+from tests.api.test_sign_in import mailed_token
 
 pytestmark = pytest.mark.e2e
 
@@ -67,10 +70,14 @@ async def test_headquarters_reads_the_figures_and_the_grid(served: str, page: Pa
     for place in range(6):
         await shop.sell(await shop.join(f"Member {place}"), ("CUP", 1 + place, 1000))
     await score_members(date(2026, 4, 1))
-    await hire(email="hq@shop.example", name="HQ", role="analyst", password="correct horse")
+    staff_id = await hire(email="hq@shop.example", name="HQ", role="analyst", password="correct horse")
+    code = (await give_factor(staff_id, "hq@shop.example"))[0]
     await page.goto(served)
     await page.get_by_label("E-mail").fill("hq@shop.example")
     await page.get_by_label("Password").fill("correct horse")
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_text("Without the app").click()
+    await page.get_by_label("Recovery code").fill(code)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.locator(".figures")).to_contain_text("MYR 210")
     await page.get_by_role("link", name="Segments").click()
@@ -81,3 +88,63 @@ async def test_headquarters_reads_the_figures_and_the_grid(served: str, page: Pa
     await page.goto(served)
     await page.get_by_role("button", name="Sign out").click()
     await expect(page).to_have_url(f"{served}/sign-in")
+
+
+async def test_headquarters_sets_up_a_second_factor_and_signs_in_with_it(served: str, page: Page) -> None:
+    await shop.open_shop()
+    await hire(email="ana@shop.example", name="Ana", role="administrator", password="correct horse")
+    await page.goto(f"{served}/sign-in")
+    await page.get_by_label("E-mail").fill("ana@shop.example")
+    await page.get_by_label("Password").fill("correct horse")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(f"{served}/account")
+    await expect(page.get_by_role("alert").first).to_contain_text("set up a second factor")
+    await page.get_by_role("button", name="Set up").click()
+    await expect(page.locator("#factor-qr img")).to_be_visible()
+    assert await page.locator("#factor-qr img").evaluate("image => image.naturalWidth") > 100
+    secret = await page.locator("#factor-secret").inner_text()
+    await page.get_by_label("Code").fill(pyotp.TOTP(secret).now())
+    await page.get_by_role("button", name="Confirm").click()
+    codes = page.locator("#factor-codes li")
+    await expect(codes).to_have_count(10)
+    code = await codes.first.inner_text()
+    await page.get_by_role("link", name="Go on").click()
+    await expect(page).to_have_url(f"{served}/")
+    await page.goto(f"{served}/operation")
+    await expect(page.get_by_role("cell", name="second_factor.confirmed")).to_be_visible()
+
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page).to_have_url(f"{served}/sign-in")
+    await page.get_by_label("E-mail").fill("ana@shop.example")
+    await page.get_by_label("Password").fill("correct horse")
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_text("Without the app").click()
+    await page.get_by_label("Recovery code").fill(code)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(f"{served}/")
+
+
+async def test_a_forgotten_password_is_chosen_anew_by_the_mailed_link(served: str, page: Page) -> None:
+    await shop.open_shop()
+    await hire(email="siti@shop.example", name="Siti", role="cashier", password="correct horse", stores=["KL01"])
+    await page.goto(f"{served}/sign-in")
+    await page.get_by_role("link", name="Forgotten the password?").click()
+    await page.get_by_label("E-mail").fill("siti@shop.example")
+    await page.get_by_role("button", name="Send me a link").click()
+    await expect(page.get_by_role("status")).to_contain_text("on its way")
+    token = await mailed_token("siti@shop.example")
+    await page.goto("about:blank")
+    await page.goto(f"{served}/password#{token}")
+    await page.get_by_label("New password").fill("another horse")
+    await page.get_by_role("button", name="Use this password").click()
+    await expect(page.get_by_role("status")).to_contain_text("You can sign in")
+    assert token not in page.url
+    await page.goto(f"{served}/sign-in")
+    await page.get_by_label("E-mail").fill("siti@shop.example")
+    await page.get_by_label("Password").fill("another horse")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(f"{served}/till")
+    await page.get_by_role("link", name="Account").click()
+    await page.get_by_label("PIN, 6 to 12 digits").fill("480215")
+    await page.get_by_role("button", name="Choose").click()
+    await expect(page.get_by_text("Chosen.")).to_be_visible()

@@ -122,7 +122,7 @@ def fuzz(
 ) -> None:
     report = Path(f"/tmp/regulars-fuzz-{who}.json")
     command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{base}/docs/openapi.json"]
-    command += ["--checks", CHECKS, "--mode", "all", "--seed", str(seed), "--workers", "2", "--no-color"]
+    command += ["--checks", CHECKS, "--mode", "all", "--seed", str(seed), "--workers", "1", "--no-color"]
     command += ["--report-json-path", str(report), "--generation-database", "none", "--suppress-health-check", "all"]
     command += [
         "--warnings",
