@@ -68,8 +68,8 @@ def from_number(request: Request[Any, Any, Any], error: Exception) -> Response[A
 
 
 def from_data(request: Request[Any, Any, Any], error: asyncpg.DataError) -> Response[Any]:
-    """What the driver itself cannot encode comes without a state of the server's, and is the caller's; the rest is ours."""
-    return from_number(request, error) if error.sqlstate is None else from_unexpected(request, error)
+    """What the driver itself cannot encode comes without the server's severity, and is the caller's; the rest is ours."""
+    return from_number(request, error) if error.severity is None else from_unexpected(request, error)
 
 
 def from_collision(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,16 +78,15 @@ def test_processes_share_the_servers_and_the_data_stays_when_the_last_one_ends(h
 
 def test_a_served_application_leaves_no_server_behind(home: Path) -> None:
     command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment(home), cwd=ROOT) as server:
+    environment = {**_environment(home), "LOG_FORMAT": "json"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT
+    ) as server:
         assert server.stdout is not None
         for line in server.stdout:
-            if "Started worker" in line:
+            if '"event":"ready"' in line:
                 break
         registry = home / "redis.db.settings"
-        for _ in range(200):  # the worker connects after it has started
-            if registry.exists():
-                break
-            time.sleep(0.1)
         pid = int(Path(json.loads(registry.read_text())["pidfile"]).read_text())
         server.terminate()
         server.communicate(timeout=30)

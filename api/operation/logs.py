@@ -9,6 +9,7 @@ import sys
 import traceback
 from typing import Any
 
+import msgspec
 import structlog
 
 from api.operation.context import current_request
@@ -23,7 +24,7 @@ def configure_logs(*, form: str) -> None:
         _without_messages,
     ]
     renderer: Any = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_encoded)
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
@@ -31,7 +32,7 @@ def configure_logs(*, form: str) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
     handler = _Stderr()
     handler.setFormatter(
@@ -84,6 +85,13 @@ def _without_messages(logger: Any, method: str, event: dict[str, Any]) -> dict[s
     return event
 
 
+def _encoded(event: Any, **options: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+_logger: Any = structlog.stdlib.get_logger("regulars")
+
+
 def log() -> Any:
     """The product's logger."""
-    return structlog.stdlib.get_logger("regulars")
+    return _logger

@@ -248,3 +248,14 @@ async def test_headers_cannot_be_smuggled_into_an_answer(app: Any) -> None:
         answer = await http.get("/health/live", headers={"X-Request-Id": "abcdefgh%0d%0aSet-Cookie: x=1"})
         assert "set-cookie" not in answer.headers
         assert "%0d" not in answer.headers["x-request-id"]
+
+
+async def test_a_number_that_no_column_holds_is_the_callers_mistake(till: Client) -> None:
+    for path in ("/v1/redemptions/1525050753045950365696/void", "/v1/checkouts/99999999999999999999999/returns"):
+        body = {
+            "till": "T2",
+            "number": "R",
+            "business_time": "2026-03-03T10:00:00+08:00",
+            "lines": [{"line_no": 1, "quantity": 1}],
+        }
+        assert problem(await till.post(path, json=body, headers=key())) == (422, "invalid-input")

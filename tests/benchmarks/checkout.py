@@ -40,7 +40,7 @@ def bench_checkout(home: Path, *, seconds: int) -> list[Result]:
     command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", str(port)]
     environment = {**os.environ, "REGULARS_HOME": str(home), "DATABASE_POOL_MAX": str(CONNECTIONS)}
     # Counted like everybody's requests, and never refused: one till sends what three hundred stores do.
-    environment |= {"RATE_LIMIT_PRINCIPAL": "100000000", "RATE_LIMIT_ADDRESS": "100000000"}
+    environment |= {"RATE_LIMIT_PRINCIPAL": "100000000", "RATE_LIMIT_ADDRESS": "100000000", "LOG_FORMAT": "json"}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _await(port)
