@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -77,14 +80,17 @@ def test_processes_share_the_servers_and_the_data_stays_when_the_last_one_ends(h
 
 
 def test_a_served_application_leaves_no_server_behind(home: Path) -> None:
-    command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", "0"]
-    environment = {**_environment(home), "LOG_FORMAT": "json"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT
-    ) as server:
-        assert server.stdout is not None
-        for line in server.stdout:
-            if '"event":"ready"' in line:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment(home), cwd=ROOT) as server:
+        for _ in range(300):
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/health/live")
+            except httpx.TransportError:
+                time.sleep(0.1)
+            else:
                 break
         registry = home / "redis.db.settings"
         pid = int(Path(json.loads(registry.read_text())["pidfile"]).read_text())
