@@ -17,7 +17,7 @@ import embedded
 from api.access.authentication import Authentication, permission_guard, same_origin_guard
 from api.access.permissions import PERMISSIONS
 from api.connections import connect_redis, use_redis
-from api.edge import Application, rate_guard
+from api.edge import Application, media_guard, rate_guard
 from api.openapi.document import openapi_config
 from api.openapi.parameters import known_query_guard
 from api.operation.logs import configure_logs, log
@@ -113,7 +113,7 @@ def create_app(*, connect: bool = True) -> Litestar:
         ],
         lifespan=[_running] if connect else [],
         middleware=[DefineMiddleware(Authentication, exclude=["^/static", "^/health"])],
-        guards=[rate_guard, same_origin_guard, permission_guard, known_query_guard],
+        guards=[rate_guard, same_origin_guard, permission_guard, media_guard, known_query_guard],
         exception_handlers=HANDLERS,
         request_max_body_size=BODY_BYTES_MAX,
         template_config=TemplateConfig(directory=_PAGES / "templates", engine=JinjaTemplateEngine),

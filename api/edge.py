@@ -9,7 +9,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Message, Receive, Scope, Send
 
 from api.access.permissions import Principal
-from api.errors import TooManyRequests
+from api.errors import NotJson, TooManyRequests
 from api.operation.context import RequestContext, client_address, current_request, header, request_id
 from api.operation.limits import Limiter, Standing
 from api.operation.logs import log
@@ -97,6 +97,16 @@ def _note(scope: Any, status: int, seconds: float) -> None:
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+async def media_guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Raises `NotJson` for a body that says it is something else, or is packed: unpacking is where bombs go off."""
+    if "data" not in handler.parsed_fn_signature.parameters:
+        return
+    media = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    packed = connection.headers.get("content-encoding", "identity")
+    if media not in ("", "application/json") or packed != "identity":
+        raise NotJson(media=media, encoding=packed)
 
 
 async def rate_guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:

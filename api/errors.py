@@ -73,6 +73,15 @@ class TooManyRequests(DomainError):
         )
 
 
+class NotJson(DomainError):
+    """The body is of another kind than the one that is read here."""
+
+    status = 415
+
+    def __init__(self, *, media: str, encoding: str) -> None:
+        super().__init__("The body has to be application/json, and not packed.", media=media, encoding=encoding)
+
+
 class LinkRefused(DomainError):
     """Told the same way for a made-up link, a spent one and one that has expired."""
 
@@ -162,6 +171,7 @@ __all__ = [
     "InvalidCursor",
     "LinkRefused",
     "NoFactorPending",
+    "NotJson",
     "NotPermitted",
     "SecondFactorNeeded",
     "SecondFactorOwed",

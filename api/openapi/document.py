@@ -56,7 +56,7 @@ _PROBLEMS: Final[dict[int, tuple[str, str]]] = {
     410: ("card-replaced", "The card 2000000012346 was replaced by another one."),
     412: ("stale", "It has been changed since you read it; read it again and repeat your change."),
     413: ("request-entity-too-large", "The body is larger than 1 MiB."),
-    415: ("unsupported-media-type", "The body has to be application/json."),
+    415: ("not-json", "The body has to be application/json, and not packed."),
     422: ("invalid-input", "name: 1 to 200 characters are needed"),
     429: ("too-many-requests", "More than 1200 requests a minute; go on in 12 seconds."),
     500: ("unexpected", "Something went wrong; the log has it as 5f0c2e9b71aa."),
