@@ -10,6 +10,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from redis.exceptions import ConnectionError as RedisUnreachable
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from api.operation.logs import log
 from errors import DomainError
@@ -45,7 +46,7 @@ def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response
 
 def from_unreachable(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """PostgreSQL or Redis does not answer."""
-    server = "Redis" if isinstance(error, RedisUnreachable) else "PostgreSQL"
+    server = "Redis" if isinstance(error, RedisUnreachable | RedisTimeout) else "PostgreSQL"
     log().error("unreachable", server=server, exc_info=error)
     return _response(
         "unreachable",
@@ -138,6 +139,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     asyncpg.DataError: from_data,
     asyncpg.UniqueViolationError: from_collision,
     RedisUnreachable: from_unreachable,
+    RedisTimeout: from_unreachable,
     UnicodeDecodeError: from_undecodable,
     RecursionError: from_depth,
     OSError: from_unreachable,

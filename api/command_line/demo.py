@@ -56,6 +56,7 @@ def demo(data: Path | None, profile: str, no_serve: bool, host: str, port: int, 
         if settings().regulars_env == "development":
             # To look around nobody should have to set up an authenticator app first.
             os.environ["SECOND_FACTOR"] = "optional"
+            settings.cache_clear()  # the server's process is a fork of this one
             out.print("  Here the second factor is optional; 'regulars serve' asks headquarters for one.\n")
         start_server(host, port, 1)
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader
 from litestar import Litestar, Request
 from litestar.enums import MediaType
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+from markupsafe import Markup, escape
 
 _environment = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "pages" / "templates"), autoescape=True)
 
@@ -43,6 +44,7 @@ class ReferencePage(OpenAPIRenderPlugin):
             operations=list(_operations(schema)),
             schemas=schema["components"]["schemas"],
             pretty=pretty,
+            coded=coded,
             principal=None,
             path="/docs",
             words=words,
@@ -69,6 +71,12 @@ def words(schema: dict[str, Any] | None) -> str:
     if schema.get("type") == "array":
         return f"list of {words(schema.get('items'))}"
     return str(schema.get("format") or schema.get("type") or schema.get("const") or "any")
+
+
+def coded(text: str) -> Markup:
+    """A description with what stands between backticks as code, and everything else as text."""
+    parts = escape(text).split("`")
+    return Markup("".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts)))  # noqa: S704  (escaped)
 
 
 def pretty(example: Any) -> str:

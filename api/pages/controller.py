@@ -19,6 +19,7 @@ from segmentation.overview import Figures, League, Month, figures, league, month
 from segmentation.rfm import RfmCell, grid
 from segmentation.rfm_map import NAMES
 from segmentation.runs import RunRecord, newest_run
+from settings import settings
 from stores.branches import branches
 from stores.chain import the_chain
 from stores.money import shown
@@ -154,7 +155,14 @@ class PageController(Controller):
             for till in await tills(branch.code)
             if principal.till in (None, till.code)
         ]
-        return _page("till.html", request, chain=chain, places=places, exponent=chain.exponent)
+        return _page(
+            "till.html",
+            request,
+            chain=chain,
+            places=places,
+            exponent=chain.exponent,
+            shift_required=settings().till_shift == "required",
+        )
 
 
 def _page(name: str, request: Request[Principal, Any, Any], **context: Any) -> Template:

@@ -1,14 +1,15 @@
 """The pages as people use them."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pyotp
 import pytest
 from playwright.async_api import Page, expect
 
 from segmentation.rfm import score_members
+from stores.shifts import set_pin
 from stores.staff import hire
-from stores.tills import enrol_till
+from stores.tills import enrol_till, offer_enrolment
 from tests import shop
 from tests.api.conftest import give_factor
 from tests.api.test_sign_in import mailed_token
@@ -148,3 +149,24 @@ async def test_a_forgotten_password_is_chosen_anew_by_the_mailed_link(served: st
     await page.get_by_label("PIN, 6 to 12 digits").fill("480215")
     await page.get_by_role("button", name="Choose").click()
     await expect(page.get_by_text("Chosen.")).to_be_visible()
+
+
+async def test_a_cashier_opens_and_ends_their_shift_at_the_till(served: str, page: Page) -> None:
+    await shop.open_shop()
+    staff_id = await hire(
+        email="siti@shop.example", name="Siti", role="cashier", password="correct horse", stores=["KL01"]
+    )
+    await set_pin(staff_id, "480215")
+    await page.goto(f"{served}/sign-in")
+    await page.get_by_label("One-time code").fill((await offer_enrolment("KL01", "T1", at=datetime.now(UTC))).code)
+    await page.get_by_role("button", name="Use as a till").click()
+    await page.get_by_text("Begin a shift").click()
+    await page.get_by_label("Cashier’s e-mail").fill("siti@shop.example")
+    await page.get_by_label("PIN").fill("999999")
+    await page.get_by_role("button", name="Open shift").click()
+    await expect(page.get_by_role("status")).to_contain_text("wrong")
+    await page.get_by_label("PIN").fill("480215")
+    await page.get_by_role("button", name="Open shift").click()
+    await expect(page.get_by_text("Siti is at this till.")).to_be_visible()
+    await page.get_by_role("button", name="End shift").click()
+    await expect(page.get_by_text("Begin a shift")).to_be_visible()

@@ -190,3 +190,31 @@ $("register").addEventListener("submit", acting(register));
 $("add").addEventListener("submit", acting(add));
 $("checkout").addEventListener("click", acting(checkout));
 for (const id of ["voucher", "points", "place"]) $(id).addEventListener("change", acting(refresh));
+
+// A till's own shift: whose sales these are. Staff who signed in themselves have none to open.
+async function showShift() {
+  let shift = null;
+  try {
+    shift = await call("GET", "/v1/shifts/current");
+  } catch (error) {
+    if (!(error instanceof Problem) || error.problem.status !== 404) throw error;
+  }
+  $("shift").hidden = Boolean(shift);
+  $("cashier").hidden = !shift;
+  $("cashier").querySelector("span").textContent = shift ? `${shift.cashier} is at this till.` : "";
+}
+
+if ($("shift")) {
+  $("shift").querySelector("form").addEventListener("submit", acting(async (event) => {
+    await call("POST", "/v1/shifts", Object.fromEntries(new FormData(event.target)), crypto.randomUUID());
+    event.target.reset();
+    say("");
+    await showShift();
+    $("q").focus();
+  }));
+  $("cashier").querySelector("button").addEventListener("click", acting(async () => {
+    await call("DELETE", "/v1/shifts/current", undefined, crypto.randomUUID());
+    await showShift();
+  }));
+  await acting(showShift)();
+}
