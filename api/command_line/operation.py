@@ -14,9 +14,7 @@ from redis.exceptions import RedisError
 
 import database
 from api.command_line.running import as_json, console, fail, reachable, run, show
-from api.connections import connect_redis, redis_address
 from api.migrations import migrate, pending
-from api.worker.queue import JobQueue
 from errors import DomainError, Unreachable
 from replicas import Replica
 from settings import Settings, settings
@@ -40,6 +38,8 @@ def worker() -> None:
     _ready()
 
     async def until_stopped() -> None:
+        from api.connections import redis_address
+        from api.worker.queue import JobQueue
         from api.worker.running import work
 
         redis = Redis.from_url(redis_address())
@@ -82,7 +82,8 @@ def start_server(host: str, port: int, workers: int) -> None:
     from granian.server import Server
 
     if workers > 1:
-        # Each process counts for itself; together they are summed up from files that end with them.
+        # Each process counts for itself; together they are summed up from files. prometheus-client looks for the folder when it is
+        # imported, so that nothing here may have imported it before.
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="regulars-metrics-"))
 
     console.print(f"Regulars is at http://{host}:{port} (Ctrl-C stops it)")
@@ -140,6 +141,9 @@ async def _checks(configured: Settings) -> list[dict[str, Any]]:
     except (DomainError, OSError) as error:
         note("PostgreSQL", False, str(error))
     try:
+        from api.connections import connect_redis
+        from api.worker.queue import JobQueue
+
         redis = connect_redis()
         version = (await redis.info("server"))["redis_version"]
         note("Redis", True, f"{version}, {'REDIS_URL' if configured.redis_url else 'embedded'}")

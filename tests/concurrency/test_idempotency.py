@@ -33,12 +33,20 @@ SALE = {
 class Served:
     """`regulars serve` as a process of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *options: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", str(port)]
+        command = [
+            sys.executable,
+            "-c",
+            "from api.command_line import main; main()",
+            "serve",
+            "--port",
+            str(port),
+            *options,
+        ]
         environment = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": str(ROOT), "LOG_FORMAT": "json"}
         self.process = subprocess.Popen(
             command,
@@ -180,3 +188,17 @@ async def test_keys_are_forgotten_after_a_week() -> None:
     )
     assert await forget_keys(before=now - timedelta(days=7)) == 2
     assert await database.value("SELECT count(*) FROM api.idempotency") == 8
+
+
+async def test_several_processes_are_summed_up_in_the_metrics(own_database: str) -> None:
+    await shop.open_shop()
+    server = await Served(own_database, "--workers", "2").ready()
+    try:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0)) as http:
+            for _ in range(20):
+                await http.get(f"{server.address}/v1/products")
+            told = (await http.get(f"{server.address}/metrics")).text
+    finally:
+        server.end(signal.SIGTERM)
+    line = next(line for line in told.splitlines() if "request_seconds_count" in line and "/v1/products" in line)
+    assert float(line.rpartition(" ")[2]) == 20
