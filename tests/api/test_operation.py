@@ -86,6 +86,17 @@ async def test_the_window_slides(app: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert await hits() == 10
 
 
+async def test_several_processes_together_let_no_more_through_than_the_limit(app: Any) -> None:
+    """Each asks for ten at once; what they hand out together is the limit, and what one has left over goes unused."""
+    processes = [Limiter(app.state.redis) for _ in range(3)]
+    limit, through = {("test", "shared"): 1000}, 0
+    for turn in range(1200):
+        standing = await processes[turn % 3].hit(limit)
+        assert standing is not None
+        through += standing.wait_seconds == 0
+    assert 970 <= through <= 1000
+
+
 async def test_without_redis_everything_goes_through_and_the_metrics_say_so(app: Any, till: Client) -> None:
     before = await _metric(till, "regulars_rate_limiter_failed_open_total")
     await app.state.redis.aclose()
