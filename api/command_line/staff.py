@@ -5,9 +5,15 @@ from datetime import UTC, datetime
 
 import click
 
+import database
+from api.access.permissions import Principal
 from api.command_line.running import console, run
+from api.operation.audit import audit
 from stores.staff import ROLES, hire
 from stores.tills import enrol_till, offer_enrolment
+
+# Whoever may run commands on the machine: the operating system knows who.
+_OPERATOR = Principal(name="command line", role="operator", stores=None)
 
 
 @click.group()
@@ -26,7 +32,9 @@ def create(email: str, role: str, name: str, stores: tuple[str, ...], password_s
     password = sys.stdin.readline().rstrip("\n")
 
     async def work() -> None:
-        await hire(email=email, name=name, role=role, password=password, stores=list(stores))  # type: ignore[arg-type]  # click.Choice
+        async with database.transaction():
+            staff_id = await hire(email=email, name=name, role=role, password=password, stores=list(stores))  # type: ignore[arg-type]  # click.Choice
+            await audit(_OPERATOR, "staff.hired", f"staff:{staff_id}", after={"role": role, "stores": stores})
 
     run(work)
     console.print(f"{email} may sign in as {role}.")
@@ -47,8 +55,12 @@ def enrol(store: str, code: str, credential: bool) -> None:
     """Make a till, or ready one for another device, and print the one-time code that the device signs in with."""
 
     async def work() -> str:
-        if credential:
-            return await enrol_till(store, code)
-        return (await offer_enrolment(store, code, at=datetime.now(UTC))).code
+        async with database.transaction():
+            if credential:
+                made = await enrol_till(store, code)
+            else:
+                made = (await offer_enrolment(store, code, at=datetime.now(UTC))).code
+            await audit(_OPERATOR, "till.enrolled" if credential else "till.offered", f"till:{store}/{code}")
+        return made
 
     click.echo(run(work))

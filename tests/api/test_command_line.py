@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import database
 from stores.tills import take_up_enrolment
 from tests import shop
 
@@ -107,6 +108,12 @@ async def test_staff_and_tills_are_made_from_the_command_line(own_database: str)
     assert credential.startswith("till_")
     assert regulars("till", "enrol", "KL01", "T7", "--credential", url=own_database).stdout.startswith("till_")
     assert "no store 'XX'" in regulars("till", "enrol", "XX", "T7", url=own_database).stderr
+    audited = await database.rows("SELECT actor, action FROM api.audit ORDER BY id")
+    assert [tuple(row) for row in audited if row["actor"] == "command line"] == [
+        ("command line", "staff.hired"),
+        ("command line", "till.offered"),
+        ("command line", "till.enrolled"),
+    ]
 
 
 @pytest.mark.parametrize(
