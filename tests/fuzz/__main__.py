@@ -199,8 +199,8 @@ def main() -> None:
         assert server.poll() is None, "the server died"
         answered = allowed()
         print(json.dumps(answered))
-        for who, name in OWN.items():
-            assert answered[name] >= 50, f"{who} was hardly ever let in"
+        for who, principal in OWN.items():
+            assert answered[principal] >= 50, f"{who} was hardly ever let in"
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(40)
