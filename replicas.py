@@ -56,6 +56,7 @@ class Replica:
     def __init__(self, url: str, *, pool_max: int, on_failure: Callable[[str], None]) -> None:
         self._url, self._pool_max, self._on_failure = url, pool_max, on_failure
         self._pool: Any = None
+        self._connecting = asyncio.Lock()
         self._silent_until = 0.0
 
     async def report(self, read: Callable[[], Awaitable[Result]]) -> tuple[Result, Freshness]:
@@ -82,17 +83,9 @@ class Replica:
 
     async def _report(self, read: Callable[[], Awaitable[Result]]) -> tuple[Result, Freshness]:
         async with asyncio.timeout(CONNECT_SECONDS):
-            if self._pool is None:
-                self._pool = await asyncpg.create_pool(
-                    self._url,
-                    min_size=0,
-                    max_size=self._pool_max,
-                    server_settings={
-                        "jit": "off",
-                        "application_name": "regulars reports",
-                        "default_transaction_read_only": "on",
-                    },
-                )
+            # Of two first reports at once one makes the pool.
+            async with self._connecting:
+                self._pool = self._pool or await self._connect()
             connection = await self._pool.acquire()
         try:
             lag = await connection.fetchval(_LAG)
@@ -103,6 +96,18 @@ class Replica:
                 reading_from.reset(token)
         finally:
             await self._pool.release(connection)
+
+    async def _connect(self) -> Any:
+        return await asyncpg.create_pool(
+            self._url,
+            min_size=0,
+            max_size=self._pool_max,
+            server_settings={
+                "jit": "off",
+                "application_name": "regulars reports",
+                "default_transaction_read_only": "on",
+            },
+        )
 
 
 async def _nothing() -> None:

@@ -30,8 +30,10 @@ from api.routes.keys import KeyController
 from api.routes.loyalty import RedemptionController, RewardController
 from api.routes.members import MemberController
 from api.routes.operation import MetricsController, OperationController
+from api.routes.password_resets import PasswordController
+from api.routes.second_factor import SecondFactorController
 from api.routes.segmentation import SegmentationController
-from api.routes.session import PasswordController, SessionController
+from api.routes.session import SessionController
 from api.routes.shifts import ShiftController
 from api.routes.staff import StaffController
 from api.routes.stores import ProductController, StoreController
@@ -46,6 +48,7 @@ _PAGES: Final = Path(__file__).parent / "pages"
 
 CONTROLLERS: Final = (
     SessionController,
+    SecondFactorController,
     PasswordController,
     StaffController,
     KeyController,

@@ -52,6 +52,18 @@ class SecondFactorOwed(DomainError):
         )
 
 
+class SecondFactorStays(DomainError):
+    """A role that needs a second factor does not give it up."""
+
+    status = 403
+
+    def __init__(self, *, role: str) -> None:
+        super().__init__(
+            f"A {role.replace('_', ' ')} needs a second factor. Set a new one up instead: POST /v1/session/second-factor.",
+            role=role,
+        )
+
+
 class NoFactorPending(DomainError):
     def __init__(self) -> None:
         super().__init__("There is no second factor to confirm: begin with POST /v1/session/second-factor.")
@@ -175,6 +187,7 @@ __all__ = [
     "NotPermitted",
     "SecondFactorNeeded",
     "SecondFactorOwed",
+    "SecondFactorStays",
     "ShiftNeeded",
     "SignInNeeded",
     "Stale",

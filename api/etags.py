@@ -22,7 +22,12 @@ IfMatch = Annotated[
 
 def etag(shown: object) -> str:
     """The strong ETag of a representation."""
-    return f'"{hashlib.sha256(msgspec.json.encode(shown)).hexdigest()[:32]}"'
+    return etag_of(msgspec.json.encode(shown))
+
+
+def etag_of(body: bytes) -> str:
+    """The strong ETag of a representation as it is sent."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def tagged(request: Request[Any, Any, Any], shown: Shown, *, of: object = None) -> Response[Shown]:

@@ -35,12 +35,12 @@ async def once(
     *,
     status: int = 201,
     sealed: bool = False,
-    tag: Callable[[Answer], str] | None = None,
+    tag: Callable[[bytes], str] | None = None,
 ) -> Response[Answer]:
     """Run `write` for the first request with its key; answer later ones as the first was, marked as replayed.
 
     A refusal is not remembered: nothing was changed, so the same request may succeed later. `sealed` keeps an answer with a
-    secret in it encrypted; `tag` makes the answer's ETag.
+    secret in it encrypted; `tag` makes the ETag from the answer's bytes, the first time and every other.
     """
     if not 1 <= len(key) <= KEY_LENGTH_MAX:
         raise IdempotencyKeyMissing
@@ -60,7 +60,7 @@ async def once(
             if claimed["request_hash"] != request_hash:
                 raise IdempotencyKeyReused
             body = unseal(claimed["response"]) if sealed else claimed["response"]
-            return _response(body, claimed["status"], {"Idempotency-Replayed": "true"})
+            return _response(body, claimed["status"], {"Idempotency-Replayed": "true", **_tag(tag, body)})
         answer = await write()
         body = b"" if status == 204 else msgspec.json.encode(answer)
         await database.execute(
@@ -72,12 +72,16 @@ async def once(
             seal(body) if sealed else body,
             sealed,
         )
-    return _response(body, status, {"ETag": tag(answer)} if tag else {})
+    return _response(body, status, _tag(tag, body))
 
 
 async def forget_keys(*, before: datetime) -> int:
     """Drop the keys of requests from before a moment; how many."""
     return await database.execute("DELETE FROM api.idempotency WHERE created_at < $1", before)
+
+
+def _tag(tag: Callable[[bytes], str] | None, body: bytes) -> dict[str, str]:
+    return {"ETag": tag(body)} if tag else {}
 
 
 def _response(body: bytes, status: int, headers: dict[str, str]) -> Response[Any]:

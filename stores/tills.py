@@ -1,6 +1,5 @@
 """Tills: enrolled with a one-time code, then known by the credential of the device."""
 
-import hashlib
 import re
 import secrets
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ import msgspec
 
 import database
 from errors import InvalidInput
+from stores.credentials import fingerprint, new_secret
 from stores.errors import EnrolmentRefused, UnknownStore, UnknownTill
 
 CREDENTIAL_PREFIX: Final = "till_"
@@ -56,7 +56,7 @@ async def offer_enrolment(store: str, till: str, *, at: datetime) -> Enrolment:
         "(enrolment_hash, enrolment_expires_at) = (excluded.enrolment_hash, excluded.enrolment_expires_at) RETURNING id",
         store,
         till,
-        _hash(code),
+        fingerprint(code),
         expires_at,
     )
     if made is None:
@@ -67,13 +67,13 @@ async def offer_enrolment(store: str, till: str, *, at: datetime) -> Enrolment:
 
 async def take_up_enrolment(code: str, *, at: datetime) -> tuple[TillIdentity, str]:
     """Spend a one-time code; the till, and the device's credential. Raises `EnrolmentRefused`."""
-    credential = _new_credential()
+    credential = new_secret(CREDENTIAL_PREFIX)
     row = await database.row(
         "UPDATE stores.till SET credential_hash = $2, enrolment_hash = NULL, enrolment_expires_at = NULL FROM stores.store "
         "WHERE enrolment_hash = $1 AND enrolment_expires_at > $3 AND store.id = store_id "
         "RETURNING till.id AS till_id, store.code AS store, till.code AS till",
-        _hash(re.sub(r"[\s-]", "", code).upper()),
-        _hash(credential),
+        fingerprint(re.sub(r"[\s-]", "", code).upper()),
+        fingerprint(credential),
         at,
     )
     if row is None:
@@ -83,13 +83,13 @@ async def take_up_enrolment(code: str, *, at: datetime) -> tuple[TillIdentity, s
 
 async def enrol_till(store: str, till: str) -> str:
     """Make (or re-key) a till and return its credential: for whoever sets the device up themselves."""
-    credential = _new_credential()
+    credential = new_secret(CREDENTIAL_PREFIX)
     enrolled = await database.value(
         "INSERT INTO stores.till (store_id, code, credential_hash) SELECT id, $2, $3 FROM stores.store WHERE code = $1 "
         "ON CONFLICT (store_id, code) DO UPDATE SET credential_hash = excluded.credential_hash RETURNING id",
         store,
         till,
-        _hash(credential),
+        fingerprint(credential),
     )
     if enrolled is None:
         raise UnknownStore(code=store)
@@ -114,7 +114,7 @@ async def identify_till(credential: str) -> TillIdentity | None:
         "SELECT till.id AS till_id, store.code AS store, till.code AS till, shift.staff_id FROM stores.till "
         "JOIN stores.store ON store.id = store_id LEFT JOIN stores.shift ON shift.till_id = till.id AND closed_at IS NULL "
         "WHERE credential_hash = $1",
-        _hash(credential),
+        fingerprint(credential),
     )
     return TillIdentity(**dict(row)) if row else None
 
@@ -128,12 +128,3 @@ async def tills(store: str) -> list[TillShown]:
         store,
     )
     return [TillShown(**dict(row)) for row in rows]
-
-
-def _new_credential() -> str:
-    """256 random bits: they need no slow hash, as there is nothing to guess from."""
-    return CREDENTIAL_PREFIX + secrets.token_urlsafe(32)
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

@@ -8,16 +8,17 @@ from typing import Any, Final
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from redis.exceptions import RedisError
 
+from api.access.browser import SESSION_COOKIE, TILL_COOKIE
 from api.access.keys import PREFIX, identify_key
 from api.access.permissions import SECOND_FACTOR_ROLES, Principal
-from api.access.sessions import COOKIE, Sessions
+from api.access.sessions import Sessions
 from api.errors import CrossOrigin, NotPermitted, SecondFactorOwed, SignInNeeded
 from settings import settings
 from stores.staff import StaffMember, staff_member
 from stores.tills import CREDENTIAL_PREFIX, identify_till
 
-TILL_COOKIE: Final = "regulars_till"
 CACHE_SECONDS: Final = 10.0
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -30,14 +31,23 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         bearer = connection.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        credential = bearer or connection.cookies.get(TILL_COOKIE, "")
-        if credential.startswith(CREDENTIAL_PREFIX):
-            return AuthenticationResult(user=await _cached(credential, _till), auth=None)
+        if bearer.startswith(CREDENTIAL_PREFIX):
+            return AuthenticationResult(user=await _cached(bearer, _till), auth=None)
         if bearer.startswith(PREFIX):
             return AuthenticationResult(user=await _cached(bearer, _key), auth=None)
-        token = connection.cookies.get(COOKIE)
+        token, credential = connection.cookies.get(SESSION_COOKIE), connection.cookies.get(TILL_COOKIE)
         if token:
-            return AuthenticationResult(user=await _staff(connection.app.state.sessions, token), auth=token)
+            try:
+                staff = await _staff(connection.app.state.sessions, token)
+            except RedisError:
+                # Somebody signed in at a till, and Redis went away: the till sells on.
+                if not credential:
+                    raise
+                staff = None
+            if staff is not None or not credential:
+                return AuthenticationResult(user=staff, auth=token)
+        if credential:
+            return AuthenticationResult(user=await _cached(credential, _till), auth=None)
         return AuthenticationResult(user=None, auth=None)
 
 

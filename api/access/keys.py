@@ -1,7 +1,5 @@
 """Keys for integrations: scoped, bounded in time, shown once, turned over without a gap."""
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,7 +9,8 @@ import msgspec
 import database
 from api.access.permissions import SCOPES
 from errors import InvalidInput, NotFound
-from stores.errors import UnknownStore
+from stores.branches import store_id_of
+from stores.credentials import fingerprint, new_secret
 
 PREFIX: Final = "key_"
 DAYS_MAX: Final = 366
@@ -61,14 +60,13 @@ async def issue_key(
     if not at < expires_at <= at + timedelta(days=DAYS_MAX):
         raise InvalidInput(field="expires_at", why=f"has to lie within the next {DAYS_MAX} days")
     for code in stores or []:
-        if not await database.value("SELECT true FROM stores.store WHERE code = $1", code):
-            raise UnknownStore(code=code)
-    secret = _new_secret()
+        await store_id_of(code)
+    secret = new_secret(PREFIX)
     key_id = await database.value(
         "INSERT INTO api.access_key (name, secret_hash, hint, scopes, stores, created_by, created_at, expires_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
         name.strip(),
-        _hash(secret),
+        fingerprint(secret),
         secret[:10],
         sorted(set(scopes)),
         None if stores is None else sorted(set(stores)),
@@ -83,12 +81,12 @@ async def rotate_key(key_id: int, *, overlap_hours: int, at: datetime) -> KeyIss
     """Give a key a new secret; the old one works on for `overlap_hours`. Raises `NotFound`."""
     if not 0 <= overlap_hours <= OVERLAP_HOURS_MAX:
         raise InvalidInput(field="overlap_hours", why=f"0 to {OVERLAP_HOURS_MAX}")
-    secret = _new_secret()
+    secret = new_secret(PREFIX)
     rotated = await database.execute(
         "UPDATE api.access_key SET previous_hash = secret_hash, previous_expires_at = $4, secret_hash = $2, hint = $3 "
         "WHERE id = $1 AND revoked_at IS NULL",
         key_id,
-        _hash(secret),
+        fingerprint(secret),
         secret[:10],
         at + timedelta(hours=overlap_hours),
     )
@@ -108,7 +106,7 @@ async def revoke_key(key_id: int, *, at: datetime) -> None:
 
 async def identify_key(secret: str, *, at: datetime) -> KeyIdentity | None:
     """What a secret opens, or None. Its last use is noted to the minute, so that reading does not write each time."""
-    hashed = _hash(secret)
+    hashed = fingerprint(secret)
     row = await database.row(
         "SELECT id, scopes, stores, last_used_at FROM api.access_key WHERE revoked_at IS NULL AND expires_at > $2 "
         "AND (secret_hash = $1 OR (previous_hash = $1 AND previous_expires_at > $2))",
@@ -141,11 +139,3 @@ async def access_keys(*, before: int | None = None, limit: int = 50) -> list[Acc
 _SELECT: Final = (
     "SELECT id, name, hint, scopes, stores, created_at, expires_at, last_used_at, revoked_at FROM api.access_key"
 )
-
-
-def _new_secret() -> str:
-    return PREFIX + secrets.token_urlsafe(32)
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

@@ -1,7 +1,5 @@
 """Single-use links to staff: the invitation to a new account, and the way back in after a forgotten password."""
 
-import hashlib
-import secrets
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -9,6 +7,7 @@ import database
 from api.errors import LinkRefused
 from api.operation.mail import post
 from settings import settings
+from stores.credentials import fingerprint, new_secret
 from stores.staff import StaffMember, hash_password
 
 Purpose = Literal["invitation", "reset"]
@@ -28,14 +27,14 @@ _BODIES: Final[dict[Purpose, str]] = {
 
 async def mail_link(staff: StaffMember, purpose: Purpose, *, at: datetime) -> None:
     """Write to a member of staff with a fresh link; earlier ones stop working. Goes out with the transaction."""
-    token = secrets.token_urlsafe(32)
+    token = new_secret()
     async with database.transaction():
         await database.execute(
             "UPDATE api.staff_link SET used_at = $2 WHERE staff_id = $1 AND used_at IS NULL", staff.id, at
         )
         await database.execute(
             "INSERT INTO api.staff_link (token_hash, staff_id, purpose, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
-            _hash(token),
+            fingerprint(token),
             staff.id,
             purpose,
             at,
@@ -60,7 +59,7 @@ async def redeem_link(token: str, password: str, *, at: datetime) -> int:
         staff_id = await database.value(
             "UPDATE api.staff_link SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2 "
             "RETURNING staff_id",
-            _hash(token),
+            fingerprint(token),
             at,
         )
         if staff_id is None:
@@ -71,7 +70,3 @@ async def redeem_link(token: str, password: str, *, at: datetime) -> int:
         if not changed:
             raise LinkRefused
     return int(staff_id)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

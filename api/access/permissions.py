@@ -4,16 +4,18 @@ from typing import Final
 
 import msgspec
 
-STAFF_ROLES: Final = ("cashier", "store_manager", "marketer", "analyst", "administrator")
-PRINCIPALS: Final = ("till", *STAFF_ROLES)
+from api.errors import NotPermitted
+from stores.staff import BOUND_ROLES, ROLES
+
+PRINCIPALS: Final = ("till", *ROLES)
 
 # Headquarters: whoever sees the whole chain proves it with a second factor.
-SECOND_FACTOR_ROLES: Final = frozenset({"marketer", "analyst", "administrator"})
+SECOND_FACTOR_ROLES: Final = frozenset(ROLES) - BOUND_ROLES
 
 _EVERYONE = frozenset(PRINCIPALS)
 _SHOP = frozenset({"till", "cashier", "store_manager", "administrator"})
 _OFFICE = frozenset({"store_manager", "marketer", "analyst", "administrator"})
-_CHAIN = frozenset({"marketer", "analyst", "administrator"})
+_CHAIN = SECOND_FACTOR_ROLES
 _ADMINISTRATOR = frozenset({"administrator"})
 
 PERMISSIONS: Final[dict[str, frozenset[str]]] = {
@@ -87,6 +89,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             return permission in self.scopes
         return self.role in PERMISSIONS[permission]
 
+    def own_account(self) -> int:
+        """The member of staff who is signed in themselves: no till in their shift, and no key. Raises `NotPermitted`."""
+        if self.staff_id is None or not self.name.startswith("staff:"):
+            raise NotPermitted(permission="session", role=self.role)
+        return self.staff_id
+
     def sees(self, store: str | None) -> bool:
         """Whether something of this store is theirs to see; what belongs to no store is everyone's."""
         return store is None or self.stores is None or store in self.stores
@@ -101,7 +109,7 @@ def as_table() -> str:
         if name not in ("public", "session")
     ]
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |") for cells in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def who_may(permission: str) -> str:

@@ -1,6 +1,5 @@
 """Time-based one-time codes (RFC 6238), and recovery codes for the day the telephone is lost."""
 
-import hashlib
 import io
 import secrets
 from datetime import datetime
@@ -13,6 +12,7 @@ import segno
 import database
 from api.access.sealing import seal, unseal
 from api.errors import NoFactorPending, WrongCode
+from stores.credentials import fingerprint
 
 RECOVERY_CODES: Final = 10
 STEP_SECONDS: Final = 30
@@ -98,6 +98,13 @@ async def spend_recovery_code(staff_id: int, code: str, *, at: datetime) -> bool
     return spent == 1
 
 
+async def show_factor(staff_id: int, totp: str, recovery_code: str, *, at: datetime) -> bool:
+    """Whether either of the two proves the account's owner; it is spent by it."""
+    if totp:
+        return await check_code(staff_id, totp, at=at)
+    return await spend_recovery_code(staff_id, recovery_code, at=at)
+
+
 async def forget_factor(staff_id: int) -> None:
     """The account has no second factor any more, and no recovery codes."""
     async with database.transaction():
@@ -117,4 +124,4 @@ def _counter_of(secret: str, code: str, at: datetime) -> int | None:
 
 
 def _hash(code: str) -> bytes:
-    return hashlib.sha256(code.strip().lower().replace("-", "").encode()).digest()
+    return fingerprint(code.strip().lower().replace("-", ""))

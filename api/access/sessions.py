@@ -3,7 +3,6 @@ can write it without the secret neither."""
 
 import hashlib
 import hmac
-import secrets
 import time
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,8 +11,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from settings import settings
+from stores.credentials import new_secret
 
-COOKIE = "regulars_session"
 DAYS_MAX: Final = 7
 ID_LENGTH: Final = 16
 
@@ -49,7 +48,7 @@ class Sessions:
     async def open(self, staff_id: int, *, factor: bool, address: str = "", agent: str = "") -> str:
         """A new session; its token goes into the cookie and nowhere else. Always a new one, so that a token which somebody
         planted before the sign-in is worth nothing after it."""
-        token = secrets.token_urlsafe(32)
+        token = new_secret()
         session = Session(staff_id=staff_id, factor=factor, opened=int(time.time()), address=address, agent=agent[:200])
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(_key(token), msgspec.json.encode(session), ex=self._seconds)

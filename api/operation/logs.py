@@ -51,16 +51,9 @@ def configure_logs(*, form: str) -> None:
 class _Stderr(logging.StreamHandler[Any]):
     """Standard error as it is now, not as it was when this was made."""
 
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> Any:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, stream: Any) -> None:
-        raise NotImplementedError
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _with_request(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:

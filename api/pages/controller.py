@@ -8,6 +8,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect, Template
 
 import database
+from api.access.browser import TILL_COOKIE, cookie
 from api.access.permissions import Principal
 from api.access.second_factor import has_factor
 from api.errors import NotPermitted, SecondFactorOwed, SignInNeeded
@@ -57,13 +58,13 @@ class PageController(Controller):
     async def account(self, request: Request[Principal, Any, Any]) -> Template | Redirect:
         """One's own password, second factor, sessions."""
         principal = request.user
-        if principal.staff_id is None or not principal.name.startswith("staff:"):
+        if not principal.name.startswith("staff:"):
             return Redirect("/till")
         return _page(
             "account.html",
             request,
-            has_factor=await has_factor(principal.staff_id),
-            sessions=await request.app.state.sessions.listed(principal.staff_id, current=request.auth),
+            has_factor=await has_factor(principal.own_account()),
+            sessions=await request.app.state.sessions.listed(principal.own_account(), current=request.auth),
         )
 
     @get("/operation", opt={"permission": "operation:read"})
@@ -155,7 +156,7 @@ class PageController(Controller):
             for till in await tills(branch.code)
             if principal.till in (None, till.code)
         ]
-        return _page(
+        page = _page(
             "till.html",
             request,
             chain=chain,
@@ -163,6 +164,10 @@ class PageController(Controller):
             exponent=chain.exponent,
             shift_required=settings().till_shift == "required",
         )
+        credential = request.cookies.get(TILL_COOKIE)
+        if credential and principal.role == "till":
+            page.cookies.append(cookie(TILL_COOKIE, credential))
+        return page
 
 
 def _page(name: str, request: Request[Principal, Any, Any], **context: Any) -> Template:

@@ -8,7 +8,7 @@ from litestar import Controller, Request, Response, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.access.permissions import Principal
-from api.etags import IfMatch, check_match, etag, tagged
+from api.etags import IfMatch, check_match, etag_of, tagged
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit, redacted
 from api.paging import Cursor, Limit, number_at, page, text_and_number_at
@@ -166,7 +166,7 @@ class MemberController(Controller):
             await audit(request.user, "member.changed", f"member:{member_id}", after=redacted(data))
             return became
 
-        return await once(request, idempotency_key, write, status=200, tag=etag)
+        return await once(request, idempotency_key, write, status=200, tag=etag_of)
 
     @get("/{number:str}/profile", summary="The 360° view")
     async def view_360(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> View360:

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from api.access.links import mail_link
 from api.access.permissions import Principal
 from api.access.second_factor import forget_factor
-from api.etags import IfMatch, check_match, etag, tagged
+from api.etags import IfMatch, check_match, etag_of, tagged
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit
 from api.paging import Cursor, Limit, number_at, page
@@ -104,7 +104,7 @@ class StaffController(Controller):
                 await request.app.state.sessions.revoke(staff_id)
             return became
 
-        return await once(request, idempotency_key, write, status=200, tag=etag)
+        return await once(request, idempotency_key, write, status=200, tag=etag_of)
 
     @post("/{staff_id:int}/invitation", summary="Mail the invitation again", status_code=202)
     async def invite_again(

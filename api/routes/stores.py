@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.access.authentication import forget_credentials
 from api.access.permissions import Principal
-from api.etags import IfMatch, check_match, etag, tagged
+from api.etags import IfMatch, check_match, etag_of, tagged
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit
 from api.paging import Cursor, Limit, page, text_at
@@ -124,7 +124,7 @@ class StoreController(Controller):
             await audit(request.user, "store.changed", f"store:{code}", before=now, after=became)
             return became
 
-        return await once(request, idempotency_key, write, status=200, tag=etag)
+        return await once(request, idempotency_key, write, status=200, tag=etag_of)
 
     @get("/{code:str}/tills", summary="A store's tills, and who is at them")
     async def tills(self, request: Request[Principal, Any, Any], code: FromPath[str]) -> TillList:
@@ -235,7 +235,7 @@ class ProductController(Controller):
             await audit(request.user, "product.changed", f"product:{sku}", before=now, after=became)
             return became
 
-        return await once(request, idempotency_key, write, status=200, tag=etag)
+        return await once(request, idempotency_key, write, status=200, tag=etag_of)
 
     @get("/{sku:str}/related", summary="What is bought with a product, by the baskets of the stores in view")
     async def related(self, request: Request[Principal, Any, Any], sku: FromPath[str]) -> SuggestionList:

@@ -94,7 +94,7 @@ class WebhookController(Controller):
             await audit(request.user, "webhook.changed", f"webhook:{webhook_id}", before=now, after=became)
             return became
 
-        return await once(request, idempotency_key, write, status=200, tag=lambda hook: etag(_editable(hook)))
+        return await once(request, idempotency_key, write, status=200, tag=_tag)
 
     @delete("/{webhook_id:int}", summary="Remove a webhook", status_code=204)
     async def remove(
@@ -163,6 +163,10 @@ class WebhookController(Controller):
             return revived
 
         return await once(request, idempotency_key, write, status=202)
+
+
+def _tag(body: bytes) -> str:
+    return etag(_editable(msgspec.json.decode(body, type=Webhook)))
 
 
 def _editable(hook: Webhook) -> list[object]:

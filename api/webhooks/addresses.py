@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
@@ -85,19 +84,14 @@ class _PublicOnly(httpcore.AsyncNetworkBackend):
         await self._inner.sleep(seconds)
 
 
-class _GuardedTransport(httpx.AsyncHTTPTransport):
-    def __init__(self) -> None:
-        super().__init__()
-        # httpx has no parameter for it; httpcore, which it stands on, has.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl.create_default_context(), max_connections=50, network_backend=_PublicOnly()
-        )
-
-
 def webhook_client(*, private: bool) -> httpx.AsyncClient:
     """A client that follows no redirect, asks no proxy, and reaches public addresses alone unless private ones are allowed."""
+    transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=50, keepalive_expiry=30))
+    if not private:
+        # httpx has no parameter for it; httpcore, which it stands on, has.
+        transport._pool._network_backend = _PublicOnly()
     return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport() if private else _GuardedTransport(),
+        transport=transport,
         timeout=httpx.Timeout(15, connect=5),
         follow_redirects=False,
         trust_env=False,

@@ -175,7 +175,8 @@ async def _disable(webhook_id: int, url: str, error: str, at: datetime) -> None:
             "webhook_disabled",
             row["email"],
             f"Webhook {webhook_id} to {host} has been disabled",
-            f"The webhook {webhook_id} to {host} has failed for days and is not tried any more. The last time: {error}.\n\n"
+            f"The webhook {webhook_id} to {host} is not tried any more: its receiver has failed for days, or says that it is gone. "
+            f"The last time: {error}.\n\n"
             "Once its receiver works again, make it active: what was missed is sent then, in order.\n",
             at=at,
         )

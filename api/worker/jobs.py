@@ -39,7 +39,8 @@ def job(work: Callable[[], Awaitable[Result]]) -> Callable[[Context], Awaitable[
     async def run(context: Context) -> Result:
         try:
             result = await work()
-        except (NoChain, TooLittleData) as refusal:
+        except (NoChain, TooLittleData, MailNotConfigured) as refusal:
+            log().info("job skipped", job=work.__qualname__, why=str(refusal))
             return {"skipped": type(refusal).__name__}
         except Exception as error:
             log().error("job failed", job=work.__qualname__, exc_info=error)

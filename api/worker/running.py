@@ -1,11 +1,13 @@
 """The worker's process: jobs from the queue and by the clock, and the stream of webhooks and letters."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import httpx
 from redis.asyncio import Redis
 from saq import CronJob, Worker
 
@@ -43,20 +45,31 @@ async def work(redis: Redis) -> None:
     )
     # For the nights that no worker was there.
     await queue.enqueue(nightly.__qualname__, key="catch-up")
-    streams = [asyncio.create_task(_stream(turn)) for turn in (_webhooks, _letters)]
-    log().info("worker ready")
-    try:
-        await worker.start()
-    finally:
-        for stream in streams:
-            stream.cancel()
-        await asyncio.gather(*streams, return_exceptions=True)
-        await worker.stop()
-        log().info("worker stopped")
+    # One client for as long as the worker runs: receivers are spared a handshake for each event.
+    async with webhook_client(private=settings().webhook_private_addresses == "allow") as client:
+        turns: dict[str, Callable[[], Awaitable[int]]] = {
+            "webhooks": functools.partial(_webhooks, client),
+            "letters": _letters,
+        }
+        streams = [asyncio.create_task(_stream(name, turn)) for name, turn in turns.items()]
+        log().info("worker ready")
+        try:
+            await worker.start()
+        finally:
+            for stream in streams:
+                stream.cancel()
+            await asyncio.gather(*streams, return_exceptions=True)
+            await worker.stop()
+            log().info("worker stopped")
 
 
 class _Worker(Worker[Any]):
     """Ends as soon as its jobs have. SAQ's own upkeep sleeps for up to a minute before it looks whether it should."""
+
+    async def schedule(self, lock: int = 1) -> None:
+        # A worker may be there before the chain is, and with it the time zone of its nights.
+        self.cron_tz = await _zone()
+        await super().schedule(lock)
 
     async def stop(self) -> None:
         self.event.set()
@@ -66,24 +79,22 @@ class _Worker(Worker[Any]):
         await super().stop()
 
 
-async def _stream(turn: Callable[[], Awaitable[int]]) -> None:
+async def _stream(name: str, turn: Callable[[], Awaitable[int]]) -> None:
     """Take turns for as long as there is something to do, then look again each second. A fault costs a pause, not the stream."""
     while True:
         try:
             done = await turn()
         except Exception as error:
-            log().error("stream failed", stream=turn.__name__.strip("_"), exc_info=error)
+            log().error("stream failed", stream=name, exc_info=error)
             await asyncio.sleep(FAULT_SECONDS)
             continue
         if not done:
             await asyncio.sleep(IDLE_SECONDS)
 
 
-async def _webhooks() -> int:
-    configured = settings()
+async def _webhooks(client: httpx.AsyncClient) -> int:
     read = await read_timeline()
-    async with webhook_client(private=configured.webhook_private_addresses == "allow") as client:
-        return read + await send_due(client, at=datetime.now(UTC), disable_days=configured.webhook_disable_days)
+    return read + await send_due(client, at=datetime.now(UTC), disable_days=settings().webhook_disable_days)
 
 
 async def _letters() -> int:

@@ -4,11 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 import database
 from api.access import authentication
+from api.connections import use_redis
 from stores.shifts import set_pin
 from stores.staff import hire
+from stores.tills import enrol_till
 from tests.api.conftest import PASSWORD, Client, SignIn, client, key, problem
 from tests.api.test_till import SALE
 
@@ -35,6 +38,24 @@ async def test_a_till_is_enrolled_by_a_code_that_works_once(app: Any, nobody: Cl
     assert stored["enrolment_hash"] is None
     assert (await manager.delete("/v1/stores/KL01/tills/T9", headers=key())).status_code == 204
     assert problem(await nobody.get("/v1/session")) == (401, "sign-in-needed")
+
+
+async def test_staff_sign_in_on_a_tills_browser_and_leave_it_a_till(app: Any, nobody: Client) -> None:
+    credential = await enrol_till("KL01", "T2")
+    await nobody.post("/v1/session", json={"till_credential": credential})
+    email = "manager-at-the-till@shop.example"
+    await hire(email=email, name="Mei", role="store_manager", password=PASSWORD, stores=["KL01"])
+    await nobody.post("/v1/session", json={"email": email, "password": PASSWORD})
+    assert (await nobody.get("/v1/session")).json()["role"] == "store_manager"
+    redis = app.state.redis
+    use_redis(app.state, Redis.from_url("redis://127.0.0.1:1"))
+    assert (await nobody.get("/v1/session")).json()["role"] == "till", "without Redis the till sells on"
+    use_redis(app.state, redis)
+    assert (await nobody.delete("/v1/session")).status_code == 204
+    assert (await nobody.get("/v1/session")).json()["role"] == "till"
+    page = await nobody.get("/till")
+    assert "sign-out" not in page.text
+    assert "Max-Age=34560000" in page.headers["set-cookie"], "a till that is used stays one"
 
 
 async def test_an_enrolment_code_expires_and_another_stores_till_is_out_of_reach(

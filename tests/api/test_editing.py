@@ -39,8 +39,11 @@ async def test_a_lost_update_is_refused(
     tag = read.headers["etag"]
     unchanged = await http.get(url, headers={"If-None-Match": tag})
     assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", tag)
-    changed = await http.patch(url, json=first, headers={**key(), "If-Match": tag})
+    once = {**key(), "If-Match": tag}
+    changed = await http.patch(url, json=first, headers=once)
     assert changed.status_code == 200, changed.text
+    replayed = await http.patch(url, json=first, headers=once)
+    assert (replayed.content, replayed.headers["etag"]) == (changed.content, changed.headers["etag"])
     assert changed.headers["etag"] == (await http.get(url)).headers["etag"] != tag
     lost = await http.patch(url, json=second, headers={**key(), "If-Match": tag})
     assert problem(lost) == (412, "stale")

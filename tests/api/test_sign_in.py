@@ -207,10 +207,10 @@ async def test_another_sites_page_cannot_write_in_ones_name(
 
 
 async def test_the_session_cookie_is_secure_behind_tls(nobody: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    from api.routes import session
+    from api.access import browser
     from settings import settings
 
-    monkeypatch.setattr(session, "settings", lambda: _with(settings(), base_url="https://regulars.example"))
+    monkeypatch.setattr(browser, "settings", lambda: _with(settings(), base_url="https://regulars.example"))
     _, email = await hired()
     cookie = (await post(nobody, email=email, password=PASSWORD)).headers["set-cookie"]
     for flag in ("Secure", "HttpOnly", "SameSite=strict", "Path=/"):
@@ -233,6 +233,12 @@ async def test_a_second_factor_is_given_up_only_by_showing_it(sign_in: SignIn, n
     removed = await nobody.post("/v1/session/second-factor/remove", json={"recovery_code": codes[1]})
     assert removed.status_code == 204
     assert (await post(nobody, email=email, password=PASSWORD)).status_code == 201
+
+
+async def test_a_role_that_needs_a_second_factor_does_not_give_it_up(sign_in: SignIn) -> None:
+    analyst = await sign_in("analyst")
+    refused = await analyst.post("/v1/session/second-factor/remove", json={"recovery_code": "any"})
+    assert problem(refused) == (403, "second-factor-stays")
 
 
 async def test_an_administrator_takes_a_lost_factor_off_and_signs_somebody_out(
