@@ -40,11 +40,6 @@ def text_at(cursor: str | None) -> str | None:
     return None if cursor is None else _decoded(cursor, tuple[str])[0]
 
 
-def text_and_number_at(cursor: str | None) -> tuple[str, int] | None:
-    """The text and the number that a cursor holds; None for the first page. Raises `InvalidCursor`."""
-    return None if cursor is None else _decoded(cursor, tuple[str, Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]])
-
-
 def _encoded(place: Sequence[Place]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(list(place))).rstrip(b"=").decode()
 

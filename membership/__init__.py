@@ -10,8 +10,10 @@ __all__ = [
     "contact",
     "editing",
     "errors",
+    "names",
     "profiles",
     "receipts",
     "registration",
     "registration_many",
+    "search",
 ]

@@ -8,6 +8,7 @@ import database
 from errors import InvalidInput
 from membership.cards import member_of_card
 from membership.contact import normal_email, normal_phone
+from membership.names import search_text
 from membership.profiles import MemberProfile, profile
 from membership.registration import BirthDate, Gender, Language, Notes, PersonName, Tags, refuse_duplicate
 from stores.branches import store_id_of
@@ -43,6 +44,7 @@ async def change_member(number: str, change: MemberChange, *, at: datetime) -> M
     }
     if "name" in values:
         columns["name"] = values["name"].strip()
+        columns["name_search"] = search_text(values["name"])
         if not columns["name"]:
             raise InvalidInput(field="name", why="1 to 200 characters are needed")
     if "phone" in values:

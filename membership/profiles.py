@@ -1,21 +1,13 @@
-"""Finding members and showing who they are."""
+"""Showing who members are."""
 
-import re
-import unicodedata
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 import database
-from membership.cards import check_number, member_of_card
-from membership.contact import normal_phone
-from membership.errors import InvalidPhone
-from stores.chain import the_chain
+from membership.cards import member_of_card
 from stores.scope import Scope, codes, in_scope
-
-RESULTS_MAX = 20
 
 
 class MemberSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,26 +50,6 @@ class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
-async def search(text: str, *, after: tuple[str, int] | None = None, limit: int = RESULTS_MAX) -> list[MemberSummary]:
-    """One box: card, phone or its last digits, e-mail, or the beginning of a name. By name, from the one after `after`."""
-    text = unicodedata.normalize("NFKC", text).strip()
-    if not text:
-        return []
-
-    async def found(where: str, value: str) -> list[MemberSummary]:
-        return await _found(where, value, after, limit)
-
-    digits = re.sub(r"[\s().-]", "", text)
-    if re.fullmatch(r"2\d{12}", digits):
-        check_number(digits)
-        return await found("card.number = $1", digits)
-    if "@" in text:
-        return await found("member.email = $1", text.lower())
-    if re.fullmatch(r"\+?\d{3,15}", digits):
-        return await _by_phone(digits, found)
-    return await found("lower(member.name) LIKE $1", _like(text.lower()) + "%")
-
-
 async def members(
     *,
     before: int | None = None,
@@ -88,7 +60,7 @@ async def members(
 ) -> list[MemberSummary]:
     """Active members, the newest first, from before the member `before`; with `stores` those whose home is one of them."""
     rows = await database.rows(
-        f"{_SUMMARY} LEFT JOIN stores.store ON store.id = home_store_id WHERE member.status = 'active' "
+        f"{SUMMARY} LEFT JOIN stores.store ON store.id = home_store_id WHERE member.status = 'active' "
         "AND ($1::bigint IS NULL OR member.id < $1) AND ($3::text IS NULL OR store.code = $3) "
         f"AND ($4::text IS NULL OR $4 = ANY(tags)) AND {in_scope('home_store_id', 5)} ORDER BY member.id DESC LIMIT $2",
         before,
@@ -100,36 +72,10 @@ async def members(
     return [MemberSummary(**dict(row)) for row in rows]
 
 
-async def _by_phone(digits: str, found: Callable[[str, str], Awaitable[list[MemberSummary]]]) -> list[MemberSummary]:
-    try:
-        phone = normal_phone(digits, (await the_chain()).region)
-    except InvalidPhone:
-        phone = ""
-    exact = await found("member.phone = $1", phone) if phone else []
-    return exact or await found("reverse(member.phone) LIKE $1", digits.lstrip("+")[::-1] + "%")
-
-
-_SUMMARY = (
+SUMMARY = (
     "SELECT card.number, member.name, member.phone, member.email, member.id FROM membership.member "
     "JOIN membership.card ON member_id = member.id AND card.status = 'active'"
 )
-
-
-async def _found(where: str, value: str, after: tuple[str, int] | None, limit: int) -> list[MemberSummary]:
-    name, member_id = after or (None, None)
-    rows = await database.rows(
-        f"{_SUMMARY} WHERE member.status = 'active' AND {where} "
-        "AND ($3::text IS NULL OR (lower(member.name), member.id) > ($3, $4)) ORDER BY lower(member.name), member.id LIMIT $2",
-        value,
-        limit,
-        name,
-        member_id,
-    )
-    return [MemberSummary(**dict(row)) for row in rows]
-
-
-def _like(text: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", text)
 
 
 async def profile(number: str) -> MemberProfile:

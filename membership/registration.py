@@ -12,6 +12,7 @@ from membership.cards import NEXT_NUMBER
 from membership.consent import ConsentGiven, record_consent
 from membership.contact import normal_email, normal_phone
 from membership.errors import MemberExists
+from membership.names import search_text
 from stores.branches import store_id_of
 from stores.chain import the_chain
 
@@ -80,8 +81,8 @@ async def register(registration: Registration, *, source: Source, at: datetime |
         # The unique indexes decide, so two tills that register the same phone at once make one member.
         member_id = await database.value(
             "INSERT INTO membership.member (name, phone, email, birth_year, birth_month, birth_day, gender, language, "
-            "home_store_id, tags, notes, external_ref, source, registered_at) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING RETURNING id",
+            "home_store_id, tags, notes, external_ref, source, registered_at, name_search) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING RETURNING id",
             name,
             phone,
             email,
@@ -96,6 +97,7 @@ async def register(registration: Registration, *, source: Source, at: datetime |
             registration.external_ref,
             msgspec.json.encode(source).decode(),
             at,
+            search_text(name),
         )
         if member_id is None:
             await refuse_duplicate(phone=phone, email=email, external_ref=registration.external_ref)
@@ -115,13 +117,15 @@ async def register_references(
     """Members by external reference, made where they do not exist yet; set-based, for imports."""
     async with database.transaction():
         made = await database.rows(
-            "INSERT INTO membership.member (name, external_ref, language, source, registered_at) "
-            "SELECT $2 || ref, ref, (SELECT language FROM stores.chain), $3, $4 FROM unnest($1::text[]) ref "
+            "INSERT INTO membership.member (name, external_ref, language, source, registered_at, name_search) "
+            "SELECT $2 || ref, ref, (SELECT language FROM stores.chain), $3, $4, search "
+            "FROM unnest($1::text[], $5::text[]) v (ref, search) "
             "ON CONFLICT (external_ref) DO NOTHING RETURNING id",
             list(references),
             prefix_name,
             msgspec.json.encode(source).decode(),
             at,
+            [search_text(prefix_name + reference) for reference in references],
         )
         ids = [row["id"] for row in made]
         await issue_cards(ids)

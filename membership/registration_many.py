@@ -9,6 +9,7 @@ import msgspec
 import database
 from errors import DomainError
 from membership.contact import normal_email, normal_phone
+from membership.names import search_text
 from membership.registration import BirthDate, Language, Source, issue_cards, note_registrations
 from stores.chain import Chain
 
@@ -86,6 +87,7 @@ def _prepared(member: MemberRow, chain: Chain, stores: dict[str, int], at: datet
         registered_at = registered_at.replace(tzinfo=chain.zone)
     return {
         "name": member.name.strip(),
+        "name_search": search_text(member.name),
         "phone": normal_phone(member.phone, chain.region) if member.phone else None,
         "email": normal_email(member.email) if member.email else None,
         "birth_year": birth.year if birth else None,

@@ -35,6 +35,7 @@ class Member(Table, schema="membership"):
     source = JSONB(default="{}", null=False)
     status = Text(default="active", null=False)
     registered_at = Timestamptz(null=False)
+    name_search = Text(default=None, null=False)
 
 
 class Card(Table, schema="membership"):

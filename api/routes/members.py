@@ -11,7 +11,7 @@ from api.access.permissions import Principal
 from api.etags import IfMatch, check_match, etag_of, tagged
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit, redacted
-from api.paging import Cursor, Limit, number_at, page, text_and_number_at
+from api.paging import Cursor, Limit, number_at, page
 from api.routes.stores import SuggestionList
 from loyalty.statement import (
     Balance,
@@ -29,9 +29,10 @@ from membership.cards import barcode_svg, card_of_member, member_of_card, qr_svg
 from membership.consent import ConsentGiven, CurrentConsent, current_consents, record_consent
 from membership.consumption import Consumption, consumption_of
 from membership.editing import MemberChange, change_member, locked_profile
-from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, members, profile, search, timeline
+from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, members, profile, timeline
 from membership.receipts import MemberReceipt, last_basket, receipts_of
 from membership.registration import Registration, Source, register
+from membership.search import search
 from segmentation.cross_sell import suggest
 from segmentation.rfm import MemberScore, score_of
 from stores.errors import UnknownStore
@@ -119,8 +120,8 @@ class MemberController(Controller):
 
     @get(
         summary="Find members",
-        description="With `q` by name, of every store: whoever comes to a till is recognised there. Without it the newest first, "
-        "where the filters apply, of the stores in view.",
+        description="With `q` the likeliest first, of every store: whoever comes to a till is recognised there; for others type more. "
+        "Without it the newest first, where the filters apply, of the stores in view.",
     )
     async def find(
         self,
@@ -128,7 +129,8 @@ class MemberController(Controller):
         q: Annotated[
             str,
             QueryParameter(
-                description="Phone or its last digits, card, e-mail, or the beginning of a name.", max_length=200
+                description="Card, phone or its last digits, e-mail, or part of a name; Chinese ones by pinyin, too.",
+                max_length=200,
             ),
         ] = "",
         cursor: Cursor = None,
@@ -137,13 +139,11 @@ class MemberController(Controller):
         tag: Annotated[str | None, QueryParameter(description="Only members with this tag.")] = None,
     ) -> MemberList:
         if q.strip():
-            found = await search(q, after=text_and_number_at(cursor), limit=limit + 1)
-            items, after = page(found, limit, lambda member: [member.name.lower(), member.id])
-        else:
-            found = await members(
-                before=number_at(cursor), limit=limit + 1, home_store=home_store, tag=tag, stores=request.user.stores
-            )
-            items, after = page(found, limit, lambda member: [member.id])
+            return MemberList(items=await search(q, limit=limit))
+        found = await members(
+            before=number_at(cursor), limit=limit + 1, home_store=home_store, tag=tag, stores=request.user.stores
+        )
+        items, after = page(found, limit, lambda member: [member.id])
         return MemberList(items=items, next=after)
 
     @get("/{number:str}", summary="A member's own data")

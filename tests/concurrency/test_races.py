@@ -11,7 +11,7 @@ from loyalty.errors import InsufficientPoints, VoucherRefused
 from loyalty.redemption import capture, hold
 from loyalty.verification import verify_ledger
 from membership.errors import MemberExists
-from membership.profiles import search
+from membership.search import search
 from stores.tills import enrol_till
 from tests import shop
 from tests.api.conftest import client, problem

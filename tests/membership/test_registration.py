@@ -7,8 +7,9 @@ from errors import InvalidInput
 from membership.cards import member_of_card
 from membership.consent import ConsentGiven, current_consents, record_consent
 from membership.errors import InvalidPhone, MemberExists
-from membership.profiles import profile, search, timeline
+from membership.profiles import profile, timeline
 from membership.registration import BirthDate
+from membership.search import search
 from tests import shop
 
 
