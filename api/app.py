@@ -25,9 +25,11 @@ from api.operation.metrics import REPLICA_FELL_BACK
 from api.pages.controller import PageController
 from api.problems import HANDLERS
 from api.routes.campaigns import CampaignController
+from api.routes.duplicates import DuplicateController
 from api.routes.health import HealthController
 from api.routes.keys import KeyController
 from api.routes.loyalty import RedemptionController, RewardController
+from api.routes.member_policy import MemberPolicyController
 from api.routes.members import MemberController
 from api.routes.operation import MetricsController, OperationController
 from api.routes.password_resets import PasswordController
@@ -55,6 +57,8 @@ CONTROLLERS: Final = (
     StoreController,
     ProductController,
     MemberController,
+    DuplicateController,
+    MemberPolicyController,
     ShiftController,
     CheckoutController,
     RewardController,

@@ -13,6 +13,7 @@ from api.errors import InvalidCursor
 
 Item = TypeVar("Item")
 Place = int | str
+_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 LENGTH_MAX: Final = 1000
 
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="At most this many items.")]
@@ -32,7 +33,12 @@ def page(found: Sequence[Item], limit: int, place: Callable[[Item], Sequence[Pla
 
 def number_at(cursor: str | None) -> int | None:
     """The number that a cursor holds; None for the first page. Raises `InvalidCursor`."""
-    return None if cursor is None else _decoded(cursor, tuple[Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]])[0]
+    return None if cursor is None else _decoded(cursor, tuple[_Number])[0]
+
+
+def numbers_at(cursor: str | None) -> tuple[int, int] | None:
+    """The two numbers that a cursor holds; None for the first page. Raises `InvalidCursor`."""
+    return None if cursor is None else _decoded(cursor, tuple[_Number, _Number])
 
 
 def text_at(cursor: str | None) -> str | None:

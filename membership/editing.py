@@ -1,6 +1,7 @@
 """Changing what a member told of themselves."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -8,9 +9,11 @@ import database
 from errors import InvalidInput
 from membership.cards import member_of_card
 from membership.contact import normal_email, normal_phone
+from membership.duplicates import Identity, Override, note_different, screen
 from membership.names import search_text
+from membership.policy import member_policy
 from membership.profiles import MemberProfile, profile
-from membership.registration import BirthDate, Gender, Language, Notes, PersonName, Tags, refuse_duplicate
+from membership.registration import BirthDate, Gender, Language, Notes, PersonName, Tags
 from stores.branches import store_id_of
 from stores.chain import the_chain
 from stores.changes import given
@@ -28,6 +31,7 @@ class MemberChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     home_store: str | msgspec.UnsetType | None = msgspec.UNSET
     tags: Tags | msgspec.UnsetType = msgspec.UNSET
     notes: Notes | msgspec.UnsetType = msgspec.UNSET
+    override: Override | None = None
 
 
 async def locked_profile(number: str) -> MemberProfile:
@@ -36,9 +40,12 @@ async def locked_profile(number: str) -> MemberProfile:
     return await profile(number)
 
 
-async def change_member(number: str, change: MemberChange, *, at: datetime) -> MemberProfile:
-    """Change a member, and note in the timeline which fields. Raises `MemberExists` when phone or e-mail is another's."""
-    values = given(change)
+async def change_member(
+    number: str, change: MemberChange, *, at: datetime, staff_id: int | None = None, may_override: bool = False
+) -> MemberProfile:
+    """Change a member, and note in the timeline which fields. Raises `MemberExists` or `PossibleDuplicate` when somebody else is
+    found to be so, unless it is overridden as in a registration."""
+    values = {name: value for name, value in given(change).items() if name != "override"}
     columns: dict[str, object] = {
         name: value for name, value in values.items() if name in ("gender", "language", "tags", "notes")
     }
@@ -64,9 +71,8 @@ async def change_member(number: str, change: MemberChange, *, at: datetime) -> M
             raise InvalidInput(field="phone", why="is needed")
         if not columns:
             return now
+        columns |= await _screened(member_id, now, columns, change.override, staff_id, at, may_override)
         assignments = ", ".join(f"{column} = ${place}" for place, column in enumerate(columns, start=2))
-        # Looked up for the candidates; between two at the same moment the unique indexes decide.
-        await refuse_duplicate(email=_text(columns.get("email")), phone=_text(columns.get("phone")), but=member_id)
         await database.execute(
             f"UPDATE membership.member SET {assignments} WHERE id = $1", member_id, *columns.values()
         )
@@ -80,5 +86,23 @@ async def change_member(number: str, change: MemberChange, *, at: datetime) -> M
         return await profile(number)
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+_IDENTITY: Final = frozenset(Identity.__struct_fields__)
+
+
+async def _screened(
+    member_id: int,
+    now: MemberProfile,
+    columns: dict[str, object],
+    override: Override | None,
+    staff_id: int | None,
+    at: datetime,
+    may_override: bool,
+) -> dict[str, object]:
+    """Whose phone and e-mail are another's, too, when what tells people apart has changed."""
+    if not _IDENTITY & columns.keys():
+        return {}
+    who = Identity(**{name: columns.get(name, getattr(now, name)) for name in _IDENTITY})  # type: ignore[arg-type]  # as stored
+    screened = await screen(who, await member_policy(), but=member_id, override=override, may_override=may_override)
+    if override:
+        await note_different(member_id, screened.others, reason=override.reason, staff_id=staff_id, at=at)
+    return {"phone_shared": screened.phone_shared, "email_shared": screened.email_shared}

@@ -44,4 +44,28 @@ class MemberExists(DomainError):
         super().__init__(f"This {field} already belongs to a member.", field=field, candidates=candidates)
 
 
-__all__ = ["CardReplaced", "InvalidCard", "InvalidPhone", "MemberExists", "UnknownMember"]
+class PossibleDuplicate(DomainError):
+    """Somebody looks like members there are; who has looked at them can say that it is another person."""
+
+    def __init__(self, *, candidates: list[dict[str, object]]) -> None:
+        super().__init__(
+            "This may be a member already. Look at the candidates; if it is another person, send it again with an override and "
+            "its reason.",
+            candidates=candidates,
+        )
+
+
+class UnknownPair(NotFound):
+    def __init__(self, *, pair_id: int) -> None:
+        super().__init__(kind="open pair", name=pair_id)
+
+
+__all__ = [
+    "CardReplaced",
+    "InvalidCard",
+    "InvalidPhone",
+    "MemberExists",
+    "PossibleDuplicate",
+    "UnknownMember",
+    "UnknownPair",
+]

@@ -11,8 +11,10 @@ from errors import InvalidInput
 from membership.cards import NEXT_NUMBER
 from membership.consent import ConsentGiven, record_consent
 from membership.contact import normal_email, normal_phone
+from membership.duplicates import Identity, Override, note_different, screen
 from membership.errors import MemberExists
 from membership.names import search_text
+from membership.policy import member_policy
 from stores.branches import store_id_of
 from stores.chain import the_chain
 
@@ -52,6 +54,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     notes: Notes = ""
     external_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     consents: list[ConsentGiven] = []
+    override: Override | None = None
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,8 +67,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     import_id: int | None = None
 
 
-async def register(registration: Registration, *, source: Source, at: datetime | None = None) -> int:
-    """Make a member with a card; its id. Raises `MemberExists` with the candidates when phone or e-mail is taken."""
+async def register(
+    registration: Registration, *, source: Source, at: datetime | None = None, may_override: bool = False
+) -> int:
+    """Make a member with a card; its id. Raises `MemberExists` or `PossibleDuplicate` with the candidates when the chain's rules
+    say that it may be one already; `may_override` lets an override past those that block."""
     at = at or datetime.now(UTC)
     chain = await the_chain()
     name = registration.name.strip()
@@ -78,17 +84,26 @@ async def register(registration: Registration, *, source: Source, at: datetime |
     birth = registration.birth
     async with database.transaction():
         home_store_id = await store_id_of(registration.home_store or source.store)
+        who = Identity(
+            name=name,
+            phone=phone,
+            email=email,
+            birth_year=birth.year if birth else None,
+            birth_month=birth.month if birth else None,
+            birth_day=birth.day if birth else None,
+        )
+        screened = await screen(who, await member_policy(), override=registration.override, may_override=may_override)
         # The unique indexes decide, so two tills that register the same phone at once make one member.
         member_id = await database.value(
             "INSERT INTO membership.member (name, phone, email, birth_year, birth_month, birth_day, gender, language, "
-            "home_store_id, tags, notes, external_ref, source, registered_at, name_search) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING RETURNING id",
+            "home_store_id, tags, notes, external_ref, source, registered_at, name_search, phone_shared, email_shared) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING RETURNING id",
             name,
             phone,
             email,
-            birth and birth.year,
-            birth and birth.month,
-            birth and birth.day,
+            who.birth_year,
+            who.birth_month,
+            who.birth_day,
             registration.gender,
             registration.language or chain.language,
             home_store_id,
@@ -98,6 +113,8 @@ async def register(registration: Registration, *, source: Source, at: datetime |
             msgspec.json.encode(source).decode(),
             at,
             search_text(name),
+            screened.phone_shared,
+            screened.email_shared,
         )
         if member_id is None:
             await refuse_duplicate(phone=phone, email=email, external_ref=registration.external_ref)
@@ -108,6 +125,10 @@ async def register(registration: Registration, *, source: Source, at: datetime |
                 member_id, consent, source=source.channel, staff_id=source.staff_id, store_id=home_store_id, at=at
             )
         await note_registrations([member_id])
+        if registration.override:
+            await note_different(
+                member_id, screened.others, reason=registration.override.reason, staff_id=source.staff_id, at=at
+            )
     return int(member_id)
 
 
@@ -162,16 +183,15 @@ async def note_registrations(member_ids: Sequence[int]) -> None:
     )
 
 
-async def refuse_duplicate(*, but: int | None = None, **given: str | None) -> None:
-    """Raises `MemberExists` with the candidates when somebody other than the member `but` has one of these."""
+async def refuse_duplicate(**given: str | None) -> None:
+    """Raises `MemberExists` with the candidates when somebody has one of these."""
     for field, value in given.items():
         if value is None:
             continue
         rows = await database.rows(
             f"SELECT number, name FROM membership.member JOIN membership.card ON member_id = member.id "
-            f"WHERE {field} = $1 AND member.status = 'active' AND card.status = 'active' AND member.id IS DISTINCT FROM $2",
+            f"WHERE {field} = $1 AND member.status = 'active' AND card.status = 'active'",
             value,
-            but,
         )
         candidates: list[dict[str, Any]] = [dict(row) for row in rows]
         if candidates:

@@ -10,6 +10,7 @@ import database
 from errors import DomainError
 from membership.contact import normal_email, normal_phone
 from membership.names import search_text
+from membership.policy import member_policy
 from membership.registration import BirthDate, Language, Source, issue_cards, note_registrations
 from stores.chain import Chain
 
@@ -68,8 +69,9 @@ async def register_many(members: Sequence[MemberRow], *, chain: Chain, source: S
         )
         for row in known:
             del prepared[row["external_ref"]]
-        refused += await _drop_taken(prepared, "phone")
-        refused += await _drop_taken(prepared, "email")
+        policy = await member_policy()
+        refused += await _drop_taken(prepared, "phone", shared=policy.same_phone != "block")
+        refused += await _drop_taken(prepared, "email", shared=policy.same_email != "block")
         ids = await _insert(list(prepared.values()), source)
     return ManyRegistered(added=len(ids), unchanged=len(known), refused=refused)
 
@@ -90,6 +92,8 @@ def _prepared(member: MemberRow, chain: Chain, stores: dict[str, int], at: datet
         "name_search": search_text(member.name),
         "phone": normal_phone(member.phone, chain.region) if member.phone else None,
         "email": normal_email(member.email) if member.email else None,
+        "phone_shared": False,
+        "email_shared": False,
         "birth_year": birth.year if birth else None,
         "birth_month": birth.month if birth else None,
         "birth_day": birth.day if birth else None,
@@ -117,8 +121,8 @@ def _birth(text: str | None) -> BirthDate | None:
         raise _wrong("birth_date", f"{text!r} is no date such as 1990-05-31 or --05-31") from None
 
 
-async def _drop_taken(prepared: dict[str, dict[str, Any]], column: str) -> list[Refused]:
-    """Refuse rows whose phone or e-mail a member, or an earlier row, has."""
+async def _drop_taken(prepared: dict[str, dict[str, Any]], column: str, *, shared: bool) -> list[Refused]:
+    """Refuse rows whose phone or e-mail a member, or an earlier row, has; or mark them as `shared` where the chain lets them be."""
     rows = await database.rows(
         f"SELECT {column} FROM membership.member WHERE status = 'active' AND {column} = ANY($1)",
         [row[column] for row in prepared.values() if row[column]],
@@ -128,9 +132,11 @@ async def _drop_taken(prepared: dict[str, dict[str, Any]], column: str) -> list[
     for reference, row in list(prepared.items()):
         if row[column] is None:
             continue
-        if row[column] in taken:
+        if row[column] in taken and shared:
+            row[f"{column}_shared"] = True
+        elif row[column] in taken:
             refused.append(
-                Refused(place=row["place"], column=column, reason=f"{row[column]!r} already belongs to a member")
+                Refused(place=row["place"], column=column, reason=f"this {column} already belongs to a member")
             )
             del prepared[reference]
         taken.add(row[column])

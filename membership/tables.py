@@ -36,6 +36,8 @@ class Member(Table, schema="membership"):
     status = Text(default="active", null=False)
     registered_at = Timestamptz(null=False)
     name_search = Text(default=None, null=False)
+    phone_shared = Boolean(default=False, null=False)
+    email_shared = Boolean(default=False, null=False)
 
 
 class Card(Table, schema="membership"):
@@ -84,3 +86,32 @@ class Event(Table, schema="membership"):
     store_id = BigInt(default=None, null=True)
     data = JSONB(default="{}", null=False)
     recorded_in = BigInt(default=0, null=False)
+
+
+class Policy(Table, schema="membership"):
+    id = SmallInt(primary_key=True, default=1, null=False)
+    same_phone = Text(default="block", null=False)
+    same_email = Text(default="block", null=False)
+    same_birth_similar_name = Text(default="warn", null=False)
+    near_phone_similar_name = Text(default="warn", null=False)
+    double_opt_in = Boolean(default=False, null=False)
+    ticket_assignment = Text(default="least_busy", null=False)
+    sla_minutes_low = Integer(default=2880, null=False)
+    sla_minutes_normal = Integer(default=1440, null=False)
+    sla_minutes_high = Integer(default=480, null=False)
+    sla_minutes_urgent = Integer(default=120, null=False)
+    advisor_members_max = Integer(default=100, null=False)
+    advisor_idle_days = Integer(default=90, null=False)
+
+
+class DuplicatePair(Table, schema="membership", tablename="duplicate_pair"):
+    id = BigSerial(primary_key=True, null=False)
+    one_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    other_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    score = SmallInt(default=None, null=False)
+    reasons = Array(Text(), default=list, null=False)
+    status = Text(default="open", null=False)
+    note = Text(default="", null=False)
+    staff_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
+    found_at = Timestamptz(null=False)
+    decided_at = Timestamptz(default=None, null=True)

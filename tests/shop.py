@@ -37,9 +37,15 @@ async def open_shop() -> None:
     await ensure_base_rule()
 
 
+def new_phone() -> str:
+    """A phone that differs from every other in two digits at least (ISO 7064, mod 97-10), so that none looks mistyped."""
+    number = next(_numbers)
+    return f"+6012{number:05}{98 - number * 100 % 97:02}"
+
+
 async def join(name: str = "Aisyah", **fields: Any) -> str:
     """A new member's card number."""
-    phone = fields.pop("phone", f"+6012{next(_numbers) + 1_000_000:07}")
+    phone = fields.pop("phone", new_phone())
     registration = Registration(name=name, phone=phone, **fields)
     return await card_of_member(await register(registration, source=Source(), at=NOON))
 

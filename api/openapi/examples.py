@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
+from api.openapi.member_examples import MEMBER_EXAMPLES
+
 _CARD: Final = "2000000012346"
 _STORE: Final = {
     "code": "KL01",
@@ -151,6 +153,7 @@ _DELIVERY: Final = {
 _SEGMENT: Final = {"name": "Champions", "members": 412, "value": 48211050, "share_of_value": 0.62}
 
 _EXAMPLES: Final[dict[str, Any]] = {
+    **MEMBER_EXAMPLES,
     "SignIn": {"email": "mei@kedai.example", "password": "correct horse battery", "totp": "492039"},
     "SessionShown": {"role": "store_manager", "stores": ["KL01"], "till": None, "second_factor_owed": False},
     "SessionList": {

@@ -114,7 +114,10 @@ class MemberController(Controller):
         )
 
         async def write() -> Registered:
-            return Registered(number=await card_of_member(await register(data, source=source)))
+            member_id = await register(data, source=source, may_override=principal.may("members:override"))
+            if data.override:
+                await audit(principal, "member.duplicate_overridden", f"member:{member_id}")
+            return Registered(number=await card_of_member(member_id))
 
         return await once(request, idempotency_key, write)
 
@@ -161,7 +164,13 @@ class MemberController(Controller):
     ) -> Response[MemberProfile]:
         async def write() -> MemberProfile:
             check_match(if_match, await locked_profile(number))
-            became = await change_member(number, data, at=datetime.now(UTC))
+            became = await change_member(
+                number,
+                data,
+                at=datetime.now(UTC),
+                staff_id=request.user.staff_id,
+                may_override=request.user.may("members:override"),
+            )
             member_id = await member_of_card(number)
             await audit(request.user, "member.changed", f"member:{member_id}", after=redacted(data))
             return became

@@ -14,6 +14,7 @@ from campaigns.dispatch import dispatch
 from campaigns.errors import DispatchRunning
 from errors import DomainError
 from loyalty.nightly import run_nightly
+from membership.duplicate_scan import scan_duplicates
 from segmentation.clusters import cluster_members
 from segmentation.cross_sell import relate_products
 from segmentation.errors import TooLittleData
@@ -79,6 +80,12 @@ async def cross_sell() -> Result:
 
 
 @job
+async def duplicates() -> Result:
+    """Members that may be one person, for somebody to look at."""
+    return _figures(await scan_duplicates(datetime.now(UTC)))
+
+
+@job
 async def campaigns() -> Result:
     """Send what launched campaigns have queued."""
     configured, sent = settings(), 0
@@ -136,6 +143,7 @@ TIMETABLE: Final[tuple[tuple[Callable[[Context], Awaitable[Result]], str], ...]]
     (rfm, "0 2 * * *"),
     (clusters, "20 2 * * *"),
     (cross_sell, "40 2 * * *"),
+    (duplicates, "0 3 * * *"),
     (campaigns, "* * * * *"),
     (housekeeping, "5 * * * *"),
 )

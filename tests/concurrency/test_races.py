@@ -64,7 +64,9 @@ async def test_one_anonymous_receipt_from_twenty_tills_is_recorded_once() -> Non
     assert await database.value("SELECT count(*) FROM stores.receipt_line") == 1
 
 
-async def test_two_tills_registering_one_phone_make_one_member() -> None:
+async def test_two_tills_registering_the_same_phone_at_the_same_moment_make_one_member_and_refusals_with_the_candidate() -> (
+    None
+):
     await shop.open_shop()
     found = await outcomes(*(shop.join("Aisyah", phone="+60123456789") for _ in range(10)))
     assert found == {"ok": 1, "MemberExists": 9}

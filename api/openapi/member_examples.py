@@ -1,0 +1,41 @@
+"""Examples of what is said of members beyond their profile: who they may be, fields, service, advisors, privacy."""
+
+from typing import Any, Final
+
+_CARD: Final = "2000000012346"
+_OTHER: Final = "2000000012353"
+_REASON: Final = "Mother and daughter share the phone."
+
+MEMBER_EXAMPLES: Final[dict[str, Any]] = {
+    "Apart": {"reason": _REASON},
+    "PairList": {
+        "items": [
+            {
+                "id": 17,
+                "score": 96,
+                "reasons": ["near_phone_similar_name", "same_birth_similar_name"],
+                "members": [
+                    {"number": _CARD, "name": "Tan Mei Ling", "phone": "+60123456789", "email": None},
+                    {"number": _OTHER, "name": "Tan Mei Lin", "phone": "+60123456780", "email": "mei@example.com"},
+                ],
+                "found_at": "2026-03-02T03:00:04+08:00",
+            }
+        ],
+        "next": None,
+    },
+    "MemberPolicy": {
+        "same_phone": "block",
+        "same_email": "block",
+        "same_birth_similar_name": "warn",
+        "near_phone_similar_name": "warn",
+        "double_opt_in": True,
+        "ticket_assignment": "least_busy",
+        "sla_minutes_low": 2880,
+        "sla_minutes_normal": 1440,
+        "sla_minutes_high": 480,
+        "sla_minutes_urgent": 120,
+        "advisor_members_max": 100,
+        "advisor_idle_days": 90,
+    },
+    "MemberPolicyChange": {"same_phone": "warn", "double_opt_in": True},
+}
