@@ -29,6 +29,7 @@ from api.routes.duplicates import DuplicateController
 from api.routes.health import HealthController
 from api.routes.keys import KeyController
 from api.routes.loyalty import RedemptionController, RewardController
+from api.routes.member_fields import MemberFieldController
 from api.routes.member_policy import MemberPolicyController
 from api.routes.members import MemberController
 from api.routes.operation import MetricsController, OperationController
@@ -59,6 +60,7 @@ CONTROLLERS: Final = (
     MemberController,
     DuplicateController,
     MemberPolicyController,
+    MemberFieldController,
     ShiftController,
     CheckoutController,
     RewardController,

@@ -48,7 +48,9 @@ async def once(
     # Keyed, because a body can hold something short enough to guess, such as a PIN.
     request_hash = hmac.digest(
         settings().secret.encode(),
-        b"\n".join((request.method.encode(), request.url.path.encode(), await request.body())),
+        b"\n".join(
+            (request.method.encode(), request.url.path.encode(), request.url.query.encode(), await request.body())
+        ),
         "sha256",
     )
     async with database.transaction():

@@ -8,6 +8,8 @@ __all__ = [
     "consent",
     "consumption",
     "contact",
+    "custom_fields",
+    "custom_values",
     "duplicate_scan",
     "duplicates",
     "editing",

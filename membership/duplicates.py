@@ -60,18 +60,16 @@ async def screen(
     Raises `MemberExists` by a rule that blocks (which only who `may_override` gets past) and `PossibleDuplicate` by one that
     warns. `but` is the member themselves, when one is changed.
     """
-    found = [each for each in await candidates(who, but=but) if _action(policy, each.rule) != "ignore"]
+    seen = await candidates(who, but=but)
+    found = [each for each in seen if _action(policy, each.rule) != "ignore"]
     blocking = [each for each in found if _action(policy, each.rule) == "block"]
     if blocking and not (override and may_override):
         raise MemberExists(field=_field(blocking[0].rule), candidates=_shown(blocking))
     if found and not override:
         raise PossibleDuplicate(candidates=[msgspec.to_builtins(each) for each in found])
-    # Under a rule that ignores, a phone is shared without a word.
-    return Screening(
-        phone_shared=bool(who.phone) and await _taken("phone", who.phone, but),
-        email_shared=bool(who.email) and await _taken("email", who.email, but),
-        others=found,
-    )
+    # Shared is what was seen to be another's; who came in since is left to the unique indexes.
+    rules = {each.rule for each in seen}
+    return Screening(phone_shared="same_phone" in rules, email_shared="same_email" in rules, others=found)
 
 
 def _action(policy: MemberPolicy, rule: str) -> Action:
@@ -138,17 +136,6 @@ async def _members(where: str, but: int | None, *values: object) -> list[databas
         f"= 'active' WHERE member.status = 'active' AND member.id IS DISTINCT FROM $1 AND {where} LIMIT 5000",
         but,
         *values,
-    )
-
-
-async def _taken(field: str, value: str | None, but: int | None) -> bool:
-    return bool(
-        await database.value(
-            f"SELECT EXISTS (SELECT FROM membership.member WHERE {field} = $1 AND status = 'active' AND NOT {field}_shared "
-            "AND id IS DISTINCT FROM $2)",
-            value,
-            but,
-        )
     )
 
 

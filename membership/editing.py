@@ -9,6 +9,8 @@ import database
 from errors import InvalidInput
 from membership.cards import member_of_card
 from membership.contact import normal_email, normal_phone
+from membership.custom_fields import custom_fields
+from membership.custom_values import Values, checked
 from membership.duplicates import Identity, Override, note_different, screen
 from membership.names import search_text
 from membership.policy import member_policy
@@ -31,6 +33,7 @@ class MemberChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     home_store: str | msgspec.UnsetType | None = msgspec.UNSET
     tags: Tags | msgspec.UnsetType = msgspec.UNSET
     notes: Notes | msgspec.UnsetType = msgspec.UNSET
+    custom: Values | msgspec.UnsetType = msgspec.UNSET
     override: Override | None = None
 
 
@@ -65,6 +68,9 @@ async def change_member(
     async with database.transaction():
         now = await locked_profile(number)
         member_id = await member_of_card(number)
+        if "custom" in values:
+            filled = checked(await custom_fields(fixed=True), values["custom"], present=now.custom)
+            columns["custom"] = msgspec.json.encode(filled).decode()
         if "home_store" in values:
             columns["home_store_id"] = await store_id_of(values["home_store"])
         if columns.get("phone", now.phone) is None and now.external_ref is None:

@@ -55,6 +55,21 @@ class PossibleDuplicate(DomainError):
         )
 
 
+class FieldExists(DomainError):
+    def __init__(self, *, code: str) -> None:
+        super().__init__(f"There is a field {code!r} already.", code=code)
+
+
+class FieldInUse(DomainError):
+    """A field cannot become what members' values, or what was built on it, would not fit."""
+
+    def __init__(self, *, code: str, members: int, used_by: list[str]) -> None:
+        by = f", {', '.join(used_by)}" if used_by else ""
+        super().__init__(
+            f"The field {code!r} is used by {members} members{by}.", code=code, members=members, used_by=used_by
+        )
+
+
 class UnknownPair(NotFound):
     def __init__(self, *, pair_id: int) -> None:
         super().__init__(kind="open pair", name=pair_id)
@@ -62,6 +77,8 @@ class UnknownPair(NotFound):
 
 __all__ = [
     "CardReplaced",
+    "FieldExists",
+    "FieldInUse",
     "InvalidCard",
     "InvalidPhone",
     "MemberExists",

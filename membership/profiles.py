@@ -7,6 +7,7 @@ import msgspec
 
 import database
 from membership.cards import member_of_card
+from membership.custom_values import Condition, Values
 from stores.scope import Scope, codes, in_scope
 
 
@@ -36,6 +37,7 @@ class MemberProfile(msgspec.Struct, frozen=True, kw_only=True):
     external_ref: str | None
     tags: list[str]
     notes: str
+    custom: Values
     source: dict[str, Any]
     registered_at: datetime
 
@@ -57,17 +59,21 @@ async def members(
     home_store: str | None = None,
     tag: str | None = None,
     stores: Scope = None,
+    custom: Condition | None = None,
 ) -> list[MemberSummary]:
-    """Active members, the newest first, from before the member `before`; with `stores` those whose home is one of them."""
+    """Active members, the newest first, from before the member `before`; with `stores` those whose home is one of them; with
+    `custom` those whose own fields say so."""
     rows = await database.rows(
         f"{SUMMARY} LEFT JOIN stores.store ON store.id = home_store_id WHERE member.status = 'active' "
         "AND ($1::bigint IS NULL OR member.id < $1) AND ($3::text IS NULL OR store.code = $3) "
-        f"AND ($4::text IS NULL OR $4 = ANY(tags)) AND {in_scope('home_store_id', 5)} ORDER BY member.id DESC LIMIT $2",
+        f"AND ($4::text IS NULL OR $4 = ANY(tags)) AND {in_scope('home_store_id', 5)} "
+        f"{'AND ' + custom.sql.format('$6') if custom else ''} ORDER BY member.id DESC LIMIT $2",
         before,
         limit,
         home_store,
         tag,
         codes(stores),
+        *([custom.argument] if custom else []),
     )
     return [MemberSummary(**dict(row)) for row in rows]
 
@@ -83,13 +89,13 @@ async def profile(number: str) -> MemberProfile:
     member_id = await member_of_card(number)
     row = await database.row(
         "SELECT card.number, member.name, phone, email, birth_year, birth_month, birth_day, gender, language, "
-        "store.code AS home_store, external_ref, tags, notes, source, registered_at FROM membership.member "
+        "store.code AS home_store, external_ref, tags, notes, custom, source, registered_at FROM membership.member "
         "JOIN membership.card ON member_id = member.id AND card.status = 'active' "
         "LEFT JOIN stores.store ON store.id = home_store_id WHERE member.id = $1",
         member_id,
     )
     assert row is not None
-    return MemberProfile(**{**dict(row), "source": msgspec.json.decode(row["source"])})
+    return MemberProfile(**{**dict(row), **{name: msgspec.json.decode(row[name]) for name in ("source", "custom")}})
 
 
 async def timeline(

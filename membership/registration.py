@@ -11,6 +11,8 @@ from errors import InvalidInput
 from membership.cards import NEXT_NUMBER
 from membership.consent import ConsentGiven, record_consent
 from membership.contact import normal_email, normal_phone
+from membership.custom_fields import custom_fields
+from membership.custom_values import Values, checked
 from membership.duplicates import Identity, Override, note_different, screen
 from membership.errors import MemberExists
 from membership.names import search_text
@@ -54,6 +56,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     notes: Notes = ""
     external_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     consents: list[ConsentGiven] = []
+    custom: Values = {}
     override: Override | None = None
 
 
@@ -96,8 +99,8 @@ async def register(
         # The unique indexes decide, so two tills that register the same phone at once make one member.
         member_id = await database.value(
             "INSERT INTO membership.member (name, phone, email, birth_year, birth_month, birth_day, gender, language, "
-            "home_store_id, tags, notes, external_ref, source, registered_at, name_search, phone_shared, email_shared) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING RETURNING id",
+            "home_store_id, tags, notes, external_ref, source, registered_at, name_search, phone_shared, email_shared, custom) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING RETURNING id",
             name,
             phone,
             email,
@@ -115,6 +118,9 @@ async def register(
             search_text(name),
             screened.phone_shared,
             screened.email_shared,
+            msgspec.json.encode(
+                checked(await custom_fields(fixed=bool(registration.custom)), registration.custom)
+            ).decode(),
         )
         if member_id is None:
             await refuse_duplicate(phone=phone, email=email, external_ref=registration.external_ref)

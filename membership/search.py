@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import database
+from errors import InvalidInput
 from membership.cards import check_number, member_of_card
 from membership.contact import normal_phone
+from membership.custom_fields import custom_fields
+from membership.custom_values import condition
 from membership.errors import InvalidPhone
 from membership.names import fold, misspelt, prefix_query, search_text, typo_query
 from membership.profiles import SUMMARY, MemberSummary
@@ -31,8 +34,8 @@ async def search(text: str, *, limit: int = RESULTS_MAX) -> list[MemberSummary]:
     if "@" in text:
         return await _found("member.email = $1", text.lower(), limit=limit)
     if re.fullmatch(r"\+?\d{3,15}", digits):
-        return await _by_phone(digits, limit)
-    return await _by_name(text, limit)
+        return await _by_phone(digits, limit) or await _by_field(text, limit)
+    return await _by_name(text, limit) or await _by_field(text, limit)
 
 
 async def _by_phone(digits: str, limit: int) -> list[MemberSummary]:
@@ -42,6 +45,19 @@ async def _by_phone(digits: str, limit: int) -> list[MemberSummary]:
         phone = ""
     exact = await _found("member.phone = $1", phone, limit=limit) if phone else []
     return exact or await _found("reverse(member.phone) LIKE $1", digits.lstrip("+")[::-1] + "%", limit=limit)
+
+
+async def _by_field(text: str, limit: int) -> list[MemberSummary]:
+    """Members with exactly this in a field of the chain's own that is searched."""
+    for field in await custom_fields():
+        if field.searchable:
+            try:
+                asked = condition([field], f"{field.code}={text}")
+            except InvalidInput:
+                continue
+            if found := await _found(asked.sql.format("$1"), asked.argument, limit=limit):
+                return found
+    return []
 
 
 async def _by_name(text: str, limit: int) -> list[MemberSummary]:

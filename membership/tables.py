@@ -38,6 +38,7 @@ class Member(Table, schema="membership"):
     name_search = Text(default=None, null=False)
     phone_shared = Boolean(default=False, null=False)
     email_shared = Boolean(default=False, null=False)
+    custom = JSONB(default="{}", null=False)
 
 
 class Card(Table, schema="membership"):
@@ -102,6 +103,17 @@ class Policy(Table, schema="membership"):
     sla_minutes_urgent = Integer(default=120, null=False)
     advisor_members_max = Integer(default=100, null=False)
     advisor_idle_days = Integer(default=90, null=False)
+
+
+class CustomFieldRow(Table, schema="membership", tablename="custom_field"):
+    id = BigSerial(primary_key=True, null=False)
+    code = Text(default=None, null=False, unique=True)
+    kind = Text(default=None, null=False)
+    labels = JSONB(default="{}", null=False)
+    options = Array(Text(), default=list, null=False)
+    required = Boolean(default=False, null=False)
+    searchable = Boolean(default=False, null=False)
+    place = Integer(default=0, null=False)
 
 
 class DuplicatePair(Table, schema="membership", tablename="duplicate_pair"):

@@ -57,6 +57,7 @@ _MEMBER: Final = {
     "external_ref": None,
     "tags": ["tea"],
     "notes": "",
+    "custom": {"shoe_size": 38},
     "source": {"channel": "till", "store": "KL01", "till": "T2"},
     "registered_at": "2026-03-01T10:12:00+08:00",
 }

@@ -6,6 +6,16 @@ _CARD: Final = "2000000012346"
 _OTHER: Final = "2000000012353"
 _REASON: Final = "Mother and daughter share the phone."
 
+_FIELD: Final = {
+    "code": "shoe_size",
+    "kind": "number",
+    "labels": {"en": "Shoe size", "ms": "Saiz kasut"},
+    "options": [],
+    "required": False,
+    "searchable": False,
+    "place": 10,
+}
+
 MEMBER_EXAMPLES: Final[dict[str, Any]] = {
     "Apart": {"reason": _REASON},
     "PairList": {
@@ -23,6 +33,9 @@ MEMBER_EXAMPLES: Final[dict[str, Any]] = {
         ],
         "next": None,
     },
+    "CustomField": _FIELD,
+    "CustomFieldList": {"items": [_FIELD], "next": None},
+    "CustomFieldChange": {"required": True, "labels": {"en": "Shoe size (EU)"}},
     "MemberPolicy": {
         "same_phone": "block",
         "same_email": "block",

@@ -28,6 +28,8 @@ from loyalty.tiers import TierProgress
 from membership.cards import barcode_svg, card_of_member, member_of_card, qr_svg, replace_card
 from membership.consent import ConsentGiven, CurrentConsent, current_consents, record_consent
 from membership.consumption import Consumption, consumption_of
+from membership.custom_fields import custom_fields
+from membership.custom_values import condition
 from membership.editing import MemberChange, change_member, locked_profile
 from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, members, profile, timeline
 from membership.receipts import MemberReceipt, last_basket, receipts_of
@@ -140,11 +142,20 @@ class MemberController(Controller):
         limit: Limit = 20,
         home_store: Annotated[str | None, QueryParameter(description="Only members of this store.")] = None,
         tag: Annotated[str | None, QueryParameter(description="Only members with this tag.")] = None,
+        custom: Annotated[
+            str | None,
+            QueryParameter(description="A condition on a field of the chain's own: `shoe_size>=42`.", max_length=600),
+        ] = None,
     ) -> MemberList:
         if q.strip():
             return MemberList(items=await search(q, limit=limit))
         found = await members(
-            before=number_at(cursor), limit=limit + 1, home_store=home_store, tag=tag, stores=request.user.stores
+            before=number_at(cursor),
+            limit=limit + 1,
+            home_store=home_store,
+            tag=tag,
+            stores=request.user.stores,
+            custom=None if custom is None else condition(await custom_fields(), custom),
         )
         items, after = page(found, limit, lambda member: [member.id])
         return MemberList(items=items, next=after)

@@ -10,6 +10,8 @@ from api.app import create_app
 from loyalty.errors import InsufficientPoints, VoucherRefused
 from loyalty.redemption import capture, hold
 from loyalty.verification import verify_ledger
+from membership.custom_fields import CustomFieldChange, change_field, custom_field, define_field
+from membership.custom_values import CustomField
 from membership.errors import MemberExists
 from membership.search import search
 from stores.tills import enrol_till
@@ -114,3 +116,19 @@ async def test_one_idempotency_key_sent_ten_times_at_once_sells_once() -> None:
     assert len({answer.content for answer in [*answers, late] if answer.status_code == 201}) == 1
     assert all(problem(answer)[1] == "idempotency-key-in-flight" for answer in answers if answer.status_code == 409)
     assert await database.value("SELECT count(*) FROM stores.receipt") == 1
+
+
+async def test_a_value_cannot_slip_in_while_its_field_changes() -> None:
+    await shop.open_shop()
+    for turn in range(5):
+        code = f"field{turn}"
+        await define_field(CustomField(code=code, kind="number"))
+        await asyncio.gather(
+            *(shop.join(custom={code: 38}) for _ in range(4)),
+            change_field(code, CustomFieldChange(kind="text")),
+            return_exceptions=True,
+        )
+        kinds = await database.rows(
+            "SELECT DISTINCT jsonb_typeof(custom->$1) AS kind FROM membership.member WHERE custom ? $1", code
+        )
+        assert [row["kind"] for row in kinds] == (["number"] if (await custom_field(code)).kind == "number" else [])
