@@ -12,7 +12,7 @@ from errors import InvalidInput
 
 Kind = Literal["text", "number", "date", "yes_no", "choice", "choices"]
 FieldCode = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Value = str | int | float | bool | list[str] | None
+Value = str | float | bool | list[str] | None
 Values = dict[str, Value]
 TEXT_LENGTH_MAX: Final = 500
 WORDS_FOR_YES: Final = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
@@ -63,7 +63,7 @@ def from_text(field: CustomField, text: str) -> Value:
             number = float(text)
         except ValueError:
             raise _refused(field.code, f"{text!r} is no number") from None
-        return checked_value(field, int(number) if number.is_integer() else number)
+        return checked_value(field, number)
     if field.kind == "yes_no":
         if text.casefold() not in WORDS_FOR_YES:
             raise _refused(field.code, f"{text!r} is neither yes nor no")
@@ -82,7 +82,7 @@ def _text(field: CustomField, value: Value) -> Value:
 def _number(field: CustomField, value: Value) -> Value:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > 1e15:
         raise _refused(field.code, f"{value!r} is no number")
-    return value
+    return int(value) if float(value).is_integer() else value
 
 
 def _date(field: CustomField, value: Value) -> Value:
