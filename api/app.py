@@ -32,6 +32,7 @@ from api.routes.loyalty import RedemptionController, RewardController
 from api.routes.member_fields import MemberFieldController
 from api.routes.member_policy import MemberPolicyController
 from api.routes.members import MemberController
+from api.routes.merging import MergeController
 from api.routes.operation import MetricsController, OperationController
 from api.routes.password_resets import PasswordController
 from api.routes.second_factor import SecondFactorController
@@ -58,6 +59,7 @@ CONTROLLERS: Final = (
     StoreController,
     ProductController,
     MemberController,
+    MergeController,
     DuplicateController,
     MemberPolicyController,
     MemberFieldController,

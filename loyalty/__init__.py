@@ -10,6 +10,7 @@ __all__ = [
     "history",
     "ledger",
     "lots",
+    "merging",
     "nightly",
     "pricing",
     "programme",

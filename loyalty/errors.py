@@ -49,6 +49,29 @@ class NotASale(DomainError):
         super().__init__(f"Receipt {receipt_id} is no sale.", receipt=receipt_id)
 
 
+class OpenHolds(DomainError):
+    """Points are set aside at a till; who is merged now would lose the hold."""
+
+    def __init__(self, *, number: str, points: int) -> None:
+        super().__init__(
+            f"{points} points of card {number} are on hold. Capture or void the redemption first.",
+            number=number,
+            points=points,
+        )
+
+
+class UnmergeRefused(DomainError):
+    """Points or vouchers that came with the merge were spent since: nobody can say by whom."""
+
+    def __init__(self, *, points_spent: int, vouchers_used: list[str]) -> None:
+        vouchers = f" and the vouchers {', '.join(vouchers_used)}" if vouchers_used else ""
+        super().__init__(
+            f"{points_spent} of the points that came with the merge{vouchers} were used since, which cannot be undone.",
+            points_spent=points_spent,
+            vouchers_used=vouchers_used,
+        )
+
+
 __all__ = [
     "HoldSettled",
     "InsufficientPoints",

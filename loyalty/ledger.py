@@ -43,7 +43,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def lock_account(member_id: int) -> Account:
-    """The member's points account, opened if need be, locked until the transaction ends.
+    """The member's points account, opened if need be, locked until the transaction ends; the account that its points went to
+    when the member was merged while this waited.
 
     The account's row is the lock of everything about the member's points: lots and holds are only touched under it.
     """
@@ -54,10 +55,20 @@ async def lock_account(member_id: int) -> Account:
         )
         row = await database.row(_LOCK, member_id)
         assert row is not None
-    return Account(**dict(row))
+    if row["moved_to"] is not None:
+        return await lock_account_by_id(row["moved_to"])
+    return Account(id=row["id"], member_id=row["member_id"], balance=row["balance"])
 
 
-_LOCK = "SELECT id, member_id, balance FROM loyalty.account WHERE member_id = $1 AND unit = 'points' FOR NO KEY UPDATE"
+async def lock_account_by_id(account_id: int) -> Account:
+    """An account by its id, locked likewise."""
+    row = await database.row(f"{_SELECT} WHERE id = $1 FOR NO KEY UPDATE", account_id)
+    assert row is not None
+    return Account(id=row["id"], member_id=row["member_id"], balance=row["balance"])
+
+
+_SELECT = "SELECT id, member_id, balance, moved_to FROM loyalty.account"
+_LOCK = f"{_SELECT} WHERE member_id = $1 AND unit = 'points' FOR NO KEY UPDATE"
 
 
 async def open_lots(account_id: int) -> list[Lot]:
@@ -110,13 +121,13 @@ async def debit(account: Account, posting: Posting, uses: Sequence[LotUse], *, h
     return Entry(**dict(row))
 
 
-async def restore(account: Account, posting: Posting, uses: Sequence[LotUse], *, expires_min: datetime) -> Entry:
-    """Put points back into the very lots they came from. A lot that has expired meanwhile lives until `expires_min`."""
+async def restore(account: Account, posting: Posting, uses: Sequence[LotUse], *, expires_min: datetime | None) -> Entry:
+    """Put points back into the very lots they came from. A lot that has expired meanwhile lives until `expires_min`, if given."""
     assert posting.amount == sum(use.points for use in uses) > 0
     row = await database.row(
         f"WITH {_POST}, use AS (SELECT * FROM unnest($11::bigint[], $12::bigint[]) AS u (lot_id, points)), "
         "back AS (UPDATE loyalty.lot SET remaining = remaining + use.points, "
-        "expires_at = CASE WHEN expires_at <= $7 THEN $13 ELSE expires_at END FROM use WHERE lot.id = use.lot_id), "
+        "expires_at = CASE WHEN expires_at <= $7 THEN coalesce($13, expires_at) ELSE expires_at END FROM use WHERE lot.id = use.lot_id), "
         "used AS (INSERT INTO loyalty.lot_use (entry_id, lot_id, points) SELECT entry.id, use.lot_id, -use.points FROM entry, use) "
         "SELECT id, balance_after FROM entry",
         *_arguments(account, posting),

@@ -15,8 +15,9 @@ import database
 from errors import InvalidInput
 from loyalty.earning import EarnContext, EarnLine, earn
 from loyalty.errors import NotASale, NothingToReturn
-from loyalty.ledger import Account, Posting, debit, lock_account, open_lots, restore
+from loyalty.ledger import Account, Posting, debit, lock_account, lock_account_by_id, open_lots, restore
 from loyalty.lots import LotUse, available, split_clawback
+from loyalty.merging import forward
 from loyalty.programme import Programme, the_programme
 from loyalty.repeats import return_again
 from loyalty.sales import Return, ReturnedLine
@@ -222,9 +223,10 @@ def _award_on_rest(
 async def _give_back(
     account: Account, sale: RecordedReceipt, receipt: Receipt, receipt_id: int, programme: Programme
 ) -> int:
-    """Put points that paid for returned goods back into the lots they came from."""
+    """Put points that paid for returned goods back into the lots they came from; on to the account of whom their member has
+    become part of."""
     spent = await database.rows(
-        "SELECT u.lot_id, u.points, e.id AS entry_id FROM loyalty.entry e JOIN loyalty.lot_use u ON u.entry_id = e.id "
+        "SELECT u.lot_id, u.points, e.account_id FROM loyalty.entry e JOIN loyalty.lot_use u ON u.entry_id = e.id "
         "WHERE e.receipt_id = $1 AND e.kind = 'spend' ORDER BY u.lot_id",
         sale.id,
     )
@@ -240,8 +242,10 @@ async def _give_back(
     points: int = paid * (before - receipt.total) // sale.total - int(given)
     if points <= 0:
         return 0
+    home_id = spent[0]["account_id"]
+    home = account if home_id == account.id else await lock_account_by_id(home_id)
     await restore(
-        account,
+        home,
         Posting(
             amount=points,
             kind="restore",
@@ -254,6 +258,8 @@ async def _give_back(
         _slice([LotUse(row["lot_id"], row["points"]) for row in spent], int(given), points),
         expires_min=receipt.business_time + timedelta(days=programme.grace_days),
     )
+    if home is not account:
+        await forward(home, account, staff_id=receipt.staff_id, at=receipt.business_time)
     return points
 
 

@@ -67,6 +67,8 @@ _CHECKS = {
         SELECT a.id AS account_id, a.version FROM loyalty.account a
         LEFT JOIN loyalty.entry e ON (e.account_id, e.version) = (a.id, a.version)
         WHERE a.seal <> coalesce(e.seal, ''::bytea)""",
+    "absorbed account holds points": """
+        SELECT id AS account_id, balance, moved_to FROM loyalty.account WHERE moved_to IS NOT NULL AND balance <> 0""",
     "balance is not the sum of lots": """
         SELECT a.id AS account_id, a.balance, coalesce(sum(l.remaining), 0)::bigint AS lots FROM loyalty.account a
         LEFT JOIN loyalty.lot l ON l.account_id = a.id GROUP BY a.id HAVING a.balance <> coalesce(sum(l.remaining), 0)""",

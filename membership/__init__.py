@@ -14,6 +14,7 @@ __all__ = [
     "duplicates",
     "editing",
     "errors",
+    "merging",
     "names",
     "policy",
     "profiles",

@@ -7,7 +7,7 @@ import segno
 from barcode.writer import SVGWriter
 
 import database
-from membership.errors import CardReplaced, InvalidCard, UnknownMember
+from membership.errors import CardReplaced, InvalidCard, MemberErased, UnknownMember
 
 
 def check_digit(twelve: str) -> int:
@@ -27,15 +27,19 @@ def check_number(number: str) -> None:
 
 
 async def member_of_card(number: str) -> int:
-    """The member's id. Raises `InvalidCard`, `CardReplaced` or `UnknownMember`."""
+    """The id of the member whose card it is, or of the one they have become part of. Raises `InvalidCard`, `CardReplaced`,
+    `MemberErased` or `UnknownMember`."""
     check_number(number)
     row = await database.row(
-        "SELECT member_id, card.status FROM membership.card JOIN membership.member ON member.id = member_id "
-        "WHERE number = $1 AND member.status = 'active'",
+        "SELECT CASE member.status WHEN 'merged' THEN membership.survivor(member.id) ELSE member.id END AS member_id, "
+        "card.status, member.status AS of_member FROM membership.card JOIN membership.member ON member.id = member_id "
+        "WHERE number = $1",
         number,
     )
     if row is None:
         raise UnknownMember(number=number)
+    if row["of_member"] == "erased":
+        raise MemberErased(number=number)
     if row["status"] == "replaced":
         raise CardReplaced(number=number)
     return int(row["member_id"])
@@ -53,7 +57,10 @@ async def replace_card(number: str) -> str:
     async with database.transaction():
         member_id = await member_of_card(number)
         await database.lock_rows("membership.member", [member_id])
-        await database.execute("UPDATE membership.card SET status = 'replaced' WHERE number = $1", number)
+        # By the member, because the number may be that of somebody who has become part of them.
+        await database.execute(
+            "UPDATE membership.card SET status = 'replaced' WHERE member_id = $1 AND status = 'active'", member_id
+        )
         return str(
             await database.value(
                 f"INSERT INTO membership.card (number, member_id) VALUES ({NEXT_NUMBER}, $1) RETURNING number",

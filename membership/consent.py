@@ -39,12 +39,13 @@ async def record_consent(
     at: datetime,
     staff_id: int | None = None,
     store_id: int | None = None,
-) -> None:
-    """Append a record and note it in the timeline."""
+    cleared: bool = False,
+) -> int:
+    """Append a record and note it in the timeline; its id. `cleared` makes it as if never asked."""
     async with database.transaction():
         consent_id = await database.value(
-            "INSERT INTO membership.consent (member_id, channel, purpose, given, wording, method, source, staff_id, store_id, at) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+            "INSERT INTO membership.consent (member_id, channel, purpose, given, wording, method, source, staff_id, store_id, at, "
+            "cleared) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
             member_id,
             consent.channel,
             consent.purpose,
@@ -55,6 +56,7 @@ async def record_consent(
             staff_id,
             store_id,
             at,
+            cleared,
         )
         await database.execute(
             "INSERT INTO membership.event (member_id, kind, ref, at, store_id, data) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -65,13 +67,14 @@ async def record_consent(
             store_id,
             msgspec.json.encode({"channel": consent.channel, "purpose": consent.purpose}).decode(),
         )
+    return int(consent_id)
 
 
 async def current_consents(member_id: int) -> list[CurrentConsent]:
     """The newest record of each channel and purpose."""
     rows = await database.rows(
-        "SELECT DISTINCT ON (channel, purpose) channel, purpose, given, wording, at FROM membership.consent "
-        "WHERE member_id = $1 ORDER BY channel, purpose, id DESC",
+        "SELECT channel, purpose, given, wording, at FROM (SELECT DISTINCT ON (channel, purpose) * FROM membership.consent "
+        "WHERE member_id = $1 ORDER BY channel, purpose, id DESC) newest WHERE NOT cleared ORDER BY channel, purpose",
         member_id,
     )
     return [CurrentConsent(**dict(row)) for row in rows]

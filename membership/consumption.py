@@ -1,5 +1,6 @@
 """The rollup: what each member has bought, kept in the transaction of each receipt."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -96,6 +97,17 @@ ON CONFLICT (member_id) DO UPDATE SET
     returns = c.returns + excluded.returns, returned = c.returned + excluded.returned,
     store_ids = ARRAY(SELECT DISTINCT unnest(c.store_ids || excluded.store_ids) ORDER BY 1)
 """
+
+
+async def recompute(member_ids: Sequence[int]) -> None:
+    """Make the rollups of members anew from their receipts, as their receipts one by one would have made them."""
+    await database.execute("DELETE FROM membership.consumption WHERE member_id = ANY($1::bigint[])", list(member_ids))
+    await database.execute(
+        _ROLL_UP_IMPORTED.replace("FROM imported_receipt", "FROM stores.receipt").replace(
+            "member_id IS NOT NULL", "member_id = ANY($1::bigint[])"
+        ),
+        list(member_ids),
+    )
 
 
 async def consumption_of(member_id: int, *, stores: Scope = None) -> Consumption:

@@ -55,6 +55,27 @@ class PossibleDuplicate(DomainError):
         )
 
 
+class MemberErased(DomainError):
+    """The member asked to be forgotten; the card opens nothing any more."""
+
+    status = 410
+
+    def __init__(self, *, number: str) -> None:
+        super().__init__(f"The member with card {number} has been erased. They may register anew.", number=number)
+
+
+class SameMember(DomainError):
+    """Both cards lead to one member."""
+
+    def __init__(self) -> None:
+        super().__init__("These two are one member already.")
+
+
+class NotMerged(DomainError):
+    def __init__(self, *, number: str) -> None:
+        super().__init__(f"The holder of card {number} has not been merged into this member.", number=number)
+
+
 class FieldExists(DomainError):
     def __init__(self, *, code: str) -> None:
         super().__init__(f"There is a field {code!r} already.", code=code)
@@ -81,8 +102,11 @@ __all__ = [
     "FieldInUse",
     "InvalidCard",
     "InvalidPhone",
+    "MemberErased",
     "MemberExists",
+    "NotMerged",
     "PossibleDuplicate",
+    "SameMember",
     "UnknownMember",
     "UnknownPair",
 ]

@@ -101,13 +101,14 @@ async def profile(number: str) -> MemberProfile:
 async def timeline(
     member_id: int, *, before: int | None = None, limit: int = 50, stores: Scope = None, kind: str | None = None
 ) -> list[TimelineEvent]:
-    """Newest first, from before the event `before`; only those of a kind when it is given. `stores` leaves out what happened
-    elsewhere."""
+    """Newest first, from before the event `before`, of the member and all who were merged into them; only those of a kind when
+    it is given. `stores` leaves out what happened elsewhere."""
     rows = await database.rows(
-        "SELECT event.id, kind, at, store.code AS store, data FROM membership.event "
-        "LEFT JOIN stores.store ON store.id = store_id WHERE member_id = $1 "
-        "AND ($2::bigint IS NULL OR (at, event.id) < (SELECT at, id FROM membership.event WHERE id = $2 AND member_id = $1)) "
+        "SELECT event.id, kind, at, store.code AS store, data FROM membership.everyone_in($1) one, LATERAL ("
+        "SELECT * FROM membership.event WHERE member_id = one "
+        "AND ($2::bigint IS NULL OR (at, event.id) < (SELECT at, id FROM membership.event WHERE id = $2)) "
         f"AND (store_id IS NULL OR {in_scope('store_id', 4)}) AND ($5::text IS NULL OR kind = $5) "
+        "ORDER BY at DESC, event.id DESC LIMIT $3) event LEFT JOIN stores.store ON store.id = store_id "
         "ORDER BY at DESC, event.id DESC LIMIT $3",
         member_id,
         before,

@@ -163,8 +163,10 @@ async def register_references(
 async def identify(references: Sequence[str]) -> dict[str, int]:
     """Members by external reference or card number; those that do not exist are left out."""
     rows = await database.rows(
-        "SELECT external_ref AS ref, id FROM membership.member WHERE external_ref = ANY($1) AND status = 'active' "
-        "UNION ALL SELECT number, member_id FROM membership.card WHERE number = ANY($2)",
+        "SELECT external_ref AS ref, CASE status WHEN 'merged' THEN membership.survivor(id) ELSE id END AS id "
+        "FROM membership.member WHERE external_ref = ANY($1) AND status <> 'erased' "
+        "UNION ALL SELECT number, CASE member.status WHEN 'merged' THEN membership.survivor(member_id) ELSE member_id END "
+        "FROM membership.card JOIN membership.member ON member.id = member_id WHERE number = ANY($2) AND member.status <> 'erased'",
         list(references),
         [reference for reference in references if len(reference) == 13 and reference.isdigit()],
     )

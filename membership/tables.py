@@ -39,6 +39,7 @@ class Member(Table, schema="membership"):
     phone_shared = Boolean(default=False, null=False)
     email_shared = Boolean(default=False, null=False)
     custom = JSONB(default="{}", null=False)
+    merged_into = BigInt(default=None, null=True)
 
 
 class Card(Table, schema="membership"):
@@ -60,6 +61,7 @@ class Consent(Table, schema="membership"):
     staff_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
     store_id = ForeignKey(Store, default=None, null=True, on_delete=OnDelete.restrict)
     at = Timestamptz(null=False)
+    cleared = Boolean(default=False, null=False)
 
 
 class Consumption(Table, schema="membership"):
@@ -127,3 +129,16 @@ class DuplicatePair(Table, schema="membership", tablename="duplicate_pair"):
     staff_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
     found_at = Timestamptz(null=False)
     decided_at = Timestamptz(default=None, null=True)
+
+
+class Merge(Table, schema="membership"):
+    id = BigSerial(primary_key=True, null=False)
+    survivor_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    loser_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    reason = Text(default="", null=False)
+    staff_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
+    merged_at = Timestamptz(null=False)
+    unmerged_at = Timestamptz(default=None, null=True)
+    newest_receipt_id = BigInt(default=None, null=False)
+    profile_before = JSONB(default=None, null=True)
+    profile_after = JSONB(default=None, null=True)

@@ -18,6 +18,10 @@ _FIELD: Final = {
 
 MEMBER_EXAMPLES: Final[dict[str, Any]] = {
     "Apart": {"reason": _REASON},
+    "MergeAsked": {"other": _OTHER, "reason": "One person with two phones"},
+    "Merged": {"id": 5, "number": _CARD, "absorbed": _OTHER, "points_moved": 310, "receipts_moved": 2},
+    "UnmergeAsked": {"other": _OTHER},
+    "Unmerged": {"number": _CARD, "released": _OTHER, "points_moved_back": 310, "stays": []},
     "PairList": {
         "items": [
             {

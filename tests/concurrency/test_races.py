@@ -8,8 +8,10 @@ import pytest
 import database
 from api.app import create_app
 from loyalty.errors import InsufficientPoints, VoucherRefused
+from loyalty.merging import merge_members
 from loyalty.redemption import capture, hold
 from loyalty.verification import verify_ledger
+from membership.cards import member_of_card
 from membership.custom_fields import CustomFieldChange, change_field, custom_field, define_field
 from membership.custom_values import CustomField
 from membership.errors import MemberExists
@@ -132,3 +134,42 @@ async def test_a_value_cannot_slip_in_while_its_field_changes() -> None:
             "SELECT DISTINCT jsonb_typeof(custom->$1) AS kind FROM membership.member WHERE custom ? $1", code
         )
         assert [row["kind"] for row in kinds] == (["number"] if (await custom_field(code)).kind == "number" else [])
+
+
+async def test_two_merges_crossing_the_same_pair_do_not_deadlock() -> None:
+    await shop.open_shop()
+    for _ in range(5):
+        one, other = await shop.join(), await shop.join()
+        for number in (one, other):
+            await shop.give(number, 10)
+        merges = (
+            merge_members(one, other, reason="One way", at=shop.NOON),
+            merge_members(other, one, reason="The other", at=shop.NOON),
+        )
+        outcomes = await asyncio.gather(*merges, return_exceptions=True)
+        assert Counter(type(each).__name__ for each in outcomes) == {"Merged": 1, "SameMember": 1}
+        assert await shop.balance_of(one) == 20
+    assert (await verify_ledger()).ok
+
+
+async def test_a_till_that_sells_to_a_member_who_is_being_merged_sells_to_the_survivor() -> None:
+    await shop.open_shop()
+    for _ in range(5):
+        one, other = await shop.join(), await shop.join()
+        await asyncio.gather(
+            merge_members(one, other, reason="One person", at=shop.NOON),
+            *(shop.sell(other, ("TEA", 4, 255)) for _ in range(6)),
+            *(shop.sell(one, ("TEA", 4, 255)) for _ in range(6)),
+        )
+        assert await shop.balance_of(one) == 120
+        assert (
+            await database.value(
+                "SELECT receipts FROM membership.consumption WHERE member_id = $1", await member_of_card(one)
+            )
+            == 12
+        )
+    assert (await verify_ledger()).ok
+    strays = (
+        "SELECT count(*) FROM stores.receipt JOIN membership.member ON member.id = member_id WHERE status = 'merged'"
+    )
+    assert await database.value(strays) == 0
