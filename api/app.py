@@ -24,6 +24,7 @@ from api.operation.logs import configure_logs, log
 from api.operation.metrics import REPLICA_FELL_BACK
 from api.pages.controller import PageController
 from api.problems import HANDLERS
+from api.routes.advising import AdvisingController
 from api.routes.campaigns import CampaignController
 from api.routes.duplicates import DuplicateController
 from api.routes.health import HealthController
@@ -37,6 +38,7 @@ from api.routes.operation import MetricsController, OperationController
 from api.routes.password_resets import PasswordController
 from api.routes.second_factor import SecondFactorController
 from api.routes.segmentation import SegmentationController
+from api.routes.service import ServiceController
 from api.routes.session import SessionController
 from api.routes.shifts import ShiftController
 from api.routes.staff import StaffController
@@ -60,6 +62,8 @@ CONTROLLERS: Final = (
     ProductController,
     MemberController,
     MergeController,
+    ServiceController,
+    AdvisingController,
     DuplicateController,
     MemberPolicyController,
     MemberFieldController,

@@ -20,6 +20,7 @@ from campaigns.content import Content, render
 from campaigns.errors import DispatchRunning, TemplateBroken, WrongState
 from campaigns.planning import Campaign, campaign
 from campaigns.smtp import connect_smtp
+from membership.tickets import COMPLAINING
 from segmentation.cross_sell import suggest
 from stores.chain import Chain, the_chain
 from stores.money import shown
@@ -51,7 +52,7 @@ class _Claimed(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     points: int
     skus: list[str]
-    may: bool
+    refused: str
 
 
 async def dispatch(
@@ -136,8 +137,8 @@ class _Sending:
 
     async def _offer(self, smtp: aiosmtplib.SMTP, delivery: _Claimed) -> tuple[str, str]:
         """Status and reason of one delivery."""
-        if not delivery.may:
-            return "skipped", "consent withdrawn"
+        if delivery.refused:
+            return "skipped", delivery.refused
         try:
             message = await self._message(delivery)
         except TemplateBroken as error:
@@ -200,7 +201,8 @@ class _Sending:
 
 
 # The member's last basket makes the suggestions.
-_CLAIM = """
+_CLAIM = (
+    """
 WITH claimed AS (
     UPDATE campaigns.delivery SET status = 'sending', claimed_at = $3 WHERE id IN (
         SELECT id FROM campaigns.delivery WHERE campaign_id = $1 AND status = 'queued' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)
@@ -211,14 +213,18 @@ SELECT claimed.id, claimed.member_id, member.name, coalesce(email, '') AS email,
     ARRAY(SELECT sku FROM stores.receipt_line JOIN stores.product ON product.id = product_id AND kind = 'goods'
         WHERE receipt_id = (SELECT id FROM stores.receipt WHERE receipt.member_id = claimed.member_id AND kind = 'sale'
             AND business_time <= $3 ORDER BY business_time DESC LIMIT 1) ORDER BY sku LIMIT 5) AS skus,
-    email IS NOT NULL AND member.status = 'active' AND coalesce((SELECT given FROM membership.consent c
-        WHERE c.member_id = claimed.member_id AND channel = 'email' AND purpose = 'marketing' ORDER BY c.id DESC LIMIT 1), false)
-        AS may
+    CASE WHEN member.status <> 'active' THEN 'no member any more'
+        WHEN email IS NULL OR NOT coalesce((SELECT given FROM membership.consent c WHERE c.member_id = claimed.member_id
+            AND channel = 'email' AND purpose = 'marketing' ORDER BY c.id DESC LIMIT 1), false) THEN 'consent withdrawn'
+        WHEN EXISTS ("""
+    + COMPLAINING.format(member="claimed.member_id")
+    + """) THEN 'open complaint' ELSE '' END AS refused
 FROM claimed JOIN membership.member ON member.id = claimed.member_id
 JOIN loyalty.voucher ON voucher.id = claimed.voucher_id
 LEFT JOIN loyalty.account ON account.member_id = claimed.member_id AND unit = 'points'
 ORDER BY claimed.id
 """
+)
 
 _SETTLE = """
 WITH outcome AS (

@@ -10,6 +10,7 @@ from campaigns.holdout import HELD_OUT
 from campaigns.planning import Campaign, campaign
 from loyalty.vouchers import issue
 from membership.consent import CONSENTING
+from membership.tickets import COMPLAINING
 from segmentation.runs import newest_run
 
 
@@ -66,12 +67,15 @@ async def _assign(planned: Campaign, run_id: int) -> int:
     unreachable.
     """
     held_out = HELD_OUT.format(salt="$3::text", member="score.member_id", percent="$4::int")
+    complaining = COMPLAINING.format(member="score.member_id")
     return await database.execute(
         f"""
         INSERT INTO campaigns.delivery (campaign_id, member_id, status, reason)
         SELECT $1, score.member_id,
-            CASE WHEN email IS NULL OR consenting.member_id IS NULL THEN 'skipped' WHEN {held_out} THEN 'control' ELSE 'queued' END,
-            CASE WHEN email IS NULL THEN 'no address' WHEN consenting.member_id IS NULL THEN 'no consent' ELSE '' END
+            CASE WHEN email IS NULL OR consenting.member_id IS NULL OR EXISTS ({complaining}) THEN 'skipped'
+                WHEN {held_out} THEN 'control' ELSE 'queued' END,
+            CASE WHEN email IS NULL THEN 'no address' WHEN consenting.member_id IS NULL THEN 'no consent'
+                WHEN EXISTS ({complaining}) THEN 'open complaint' ELSE '' END
         FROM segmentation.rfm_score score
         JOIN membership.member ON member.id = score.member_id AND member.status = 'active'
         LEFT JOIN ({CONSENTING.format(channel="email")}) consenting ON consenting.member_id = score.member_id

@@ -4,6 +4,7 @@ The modules below are the public surface; names with an underscore are each modu
 """
 
 __all__ = [
+    "advising",
     "cards",
     "consent",
     "consumption",
@@ -22,4 +23,6 @@ __all__ = [
     "registration",
     "registration_many",
     "search",
+    "tasks",
+    "tickets",
 ]

@@ -76,6 +76,35 @@ class NotMerged(DomainError):
         super().__init__(f"The holder of card {number} has not been merged into this member.", number=number)
 
 
+class TicketMoveRefused(DomainError):
+    """A ticket does not go from one status to the other."""
+
+    def __init__(self, *, status: str, wanted: str, possible: list[str]) -> None:
+        super().__init__(
+            f"A ticket that is {status} does not become {wanted}; it can be {', '.join(possible)}.",
+            status=status,
+            wanted=wanted,
+            possible=possible,
+        )
+
+
+class AlreadyAdvised(DomainError):
+    """Somebody else was quicker, or looks after the member for long."""
+
+    def __init__(self, *, advisor: str) -> None:
+        super().__init__(f"{advisor} looks after this member.", advisor=advisor)
+
+
+class AdvisorFull(DomainError):
+    def __init__(self, *, staff_id: int, most: int) -> None:
+        super().__init__(f"An advisor has {most} members at most.", staff_id=staff_id, most=most)
+
+
+class NotAdvised(DomainError):
+    def __init__(self) -> None:
+        super().__init__("Nobody looks after this member.")
+
+
 class FieldExists(DomainError):
     def __init__(self, *, code: str) -> None:
         super().__init__(f"There is a field {code!r} already.", code=code)
@@ -97,6 +126,8 @@ class UnknownPair(NotFound):
 
 
 __all__ = [
+    "AdvisorFull",
+    "AlreadyAdvised",
     "CardReplaced",
     "FieldExists",
     "FieldInUse",
@@ -104,9 +135,11 @@ __all__ = [
     "InvalidPhone",
     "MemberErased",
     "MemberExists",
+    "NotAdvised",
     "NotMerged",
     "PossibleDuplicate",
     "SameMember",
+    "TicketMoveRefused",
     "UnknownMember",
     "UnknownPair",
 ]

@@ -16,7 +16,7 @@ from membership.consumption import recompute
 from membership.errors import NotMerged, SameMember
 
 # Tables whose rows change hands whole. Other domains add theirs with `move`.
-MOVED: Final[tuple[str, ...]] = ("stores.receipt",)
+MOVED: Final[tuple[str, ...]] = ("stores.receipt", "membership.ticket", "membership.task", "membership.contact")
 # What the survivor takes over where it has nothing of its own.
 _FILLED: Final = ("phone", "email", "gender", "home_store_id")
 _BIRTH: Final = ("birth_year", "birth_month", "birth_day")

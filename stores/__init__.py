@@ -11,6 +11,7 @@ __all__ = [
     "changes",
     "errors",
     "history",
+    "hours",
     "money",
     "profiles",
     "receipts",

@@ -10,6 +10,7 @@ import database
 from stores.chain import check_time_zone
 from stores.changes import given
 from stores.errors import StoreExists, UnknownStore
+from stores.hours import Hours, check_hours
 from stores.scope import Scope, codes, in_scope
 
 Code = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9][A-Z0-9_-]{0,31}$")]
@@ -28,6 +29,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     address: ShortText = ""
     opened_on: date | None = None
     status: Status = "open"
+    hours: Hours = {}
 
 
 class BranchChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,6 +41,7 @@ class BranchChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     address: ShortText | msgspec.UnsetType = msgspec.UNSET
     opened_on: date | msgspec.UnsetType | None = msgspec.UNSET
     status: Status | msgspec.UnsetType = msgspec.UNSET
+    hours: Hours | msgspec.UnsetType = msgspec.UNSET
 
 
 def store_code(name: str) -> str:
@@ -49,12 +52,13 @@ def store_code(name: str) -> str:
 async def open_store(branch: Branch) -> int:
     """Add a store, or bring the one of that code up to date; its id."""
     check_time_zone(branch.time_zone)
+    check_hours(branch.hours)
     return int(
         await database.value(
-            "INSERT INTO stores.store (code, name, time_zone, region, address, opened_on, status) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (code) DO UPDATE SET (name, time_zone, region, address, "
-            "opened_on, status) = (excluded.name, excluded.time_zone, excluded.region, excluded.address, "
-            "excluded.opened_on, excluded.status) RETURNING id",
+            "INSERT INTO stores.store (code, name, time_zone, region, address, opened_on, status, hours) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (code) DO UPDATE SET (name, time_zone, region, address, "
+            "opened_on, status, hours) = (excluded.name, excluded.time_zone, excluded.region, excluded.address, "
+            "excluded.opened_on, excluded.status, excluded.hours) RETURNING id",
             branch.code,
             branch.name,
             branch.time_zone,
@@ -62,6 +66,7 @@ async def open_store(branch: Branch) -> int:
             branch.address,
             branch.opened_on,
             branch.status,
+            msgspec.json.encode(branch.hours).decode(),
         )
     )
 
@@ -112,7 +117,7 @@ async def branches(
         status,
         region,
     )
-    return [Branch(**dict(row)) for row in rows]
+    return [_branch(row) for row in rows]
 
 
 async def branch(code: str, *, lock: bool = False) -> Branch:
@@ -122,7 +127,11 @@ async def branch(code: str, *, lock: bool = False) -> Branch:
     )
     if row is None:
         raise UnknownStore(code=code)
-    return Branch(**dict(row))
+    return _branch(row)
 
 
-_COLUMNS = "code, name, time_zone, region, address, opened_on, status"
+_COLUMNS = "code, name, time_zone, region, address, opened_on, status, hours"
+
+
+def _branch(row: database.Row) -> Branch:
+    return Branch(**{**dict(row), "hours": msgspec.json.decode(row["hours"])})

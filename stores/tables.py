@@ -36,6 +36,7 @@ class Store(Table, schema="stores"):
     time_zone = Text(default=None, null=False)
     opened_on = Date(default=None, null=True)
     status = Text(default="open", null=False)
+    hours = JSONB(default="{}", null=False)
 
 
 class Till(Table, schema="stores"):

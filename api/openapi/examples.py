@@ -16,6 +16,7 @@ _STORE: Final = {
     "address": "Jalan Bukit Bintang 111",
     "opened_on": "2019-05-01",
     "status": "open",
+    "hours": {"mon": ["10:00-22:00"], "sat": ["09:00-13:00", "14:00-24:00"]},
 }
 _PRODUCT_LISTED: Final = {
     "sku": "85123A",

@@ -16,12 +16,63 @@ _FIELD: Final = {
     "place": 10,
 }
 
+_TICKET: Final = {
+    "id": 31,
+    "member": _CARD,
+    "store": "KL01",
+    "category": "complaint",
+    "priority": "high",
+    "subject": "Cup arrived broken",
+    "status": "in_progress",
+    "assignee_id": 7,
+    "assignee": "Mei",
+    "opened_at": "2026-03-02T10:15:00+08:00",
+    "due_at": "2026-03-02T18:15:00+08:00",
+    "sla_minutes": 480,
+    "used_seconds": 900,
+    "resolved_at": None,
+    "closed_at": None,
+    "score": None,
+    "comment": "",
+    "notes": [{"id": 5, "staff": "Mei", "at": "2026-03-02T10:20:00+08:00", "text": "A new one is on its way."}],
+}
+_TASK: Final = {
+    "id": 12,
+    "member": _CARD,
+    "store": "KL01",
+    "ticket_id": 31,
+    "owner_id": 7,
+    "owner": "Mei",
+    "title": "Call when the new cup is here",
+    "due_at": "2026-03-05T12:00:00+08:00",
+    "done_at": None,
+}
+
 MEMBER_EXAMPLES: Final[dict[str, Any]] = {
     "Apart": {"reason": _REASON},
     "MergeAsked": {"other": _OTHER, "reason": "One person with two phones"},
     "Merged": {"id": 5, "number": _CARD, "absorbed": _OTHER, "points_moved": 310, "receipts_moved": 2},
     "UnmergeAsked": {"other": _OTHER},
     "Unmerged": {"number": _CARD, "released": _OTHER, "points_moved_back": 310, "stays": []},
+    "TicketOpened": {"store": "KL01", "subject": "Cup arrived broken", "category": "complaint", "priority": "high"},
+    "TicketChange": {"status": "resolved"},
+    "Ticket": _TICKET,
+    "TicketPage": {"items": [{**_TICKET, "notes": []}], "next": None},
+    "NoteWritten": {"text": "A new one is on its way."},
+    "TaskSet": {"title": "Call when the new cup is here", "due_at": "2026-03-05T12:00:00+08:00", "ticket_id": 31},
+    "TaskChange": {"done": True},
+    "Task": _TASK,
+    "TaskPage": {"items": [_TASK], "next": None},
+    "Claimed": {},
+    "Advisor": {
+        "staff_id": 7,
+        "name": "Mei",
+        "since": "2026-03-02T10:15:00+08:00",
+        "contacted_at": "2026-03-04T16:00:00+08:00",
+    },
+    "HandedOver": {"to": 8},
+    "HandOver": {"members": 41},
+    "ContactMade": {"kind": "called", "note": "Asked for the spring catalogue"},
     "PairList": {
         "items": [
             {

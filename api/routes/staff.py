@@ -14,6 +14,7 @@ from api.etags import IfMatch, check_match, etag_of, tagged
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit
 from api.paging import Cursor, Limit, number_at, page
+from membership.advising import hand_over
 from stores.staff import Role, StaffChange, StaffMember, change_staff, hire, staff_by_id, staff_list
 
 
@@ -85,7 +86,8 @@ class StaffController(Controller):
     @patch(
         "/{staff_id:int}",
         summary="Change an account",
-        description="Another role, other stores or suspending it ends the account's open sessions.",
+        description="Another role, other stores or suspending it ends the account's open sessions. The members whom somebody suspended "
+        "looked after go back to the pool; hand them over first, if they are to go to somebody.",
     )
     async def change(
         self,
@@ -102,6 +104,8 @@ class StaffController(Controller):
             await audit(request.user, "staff.changed", f"staff:{staff_id}", before=now, after=became)
             if (now.role, now.stores, now.active) != (became.role, became.stores, became.active):
                 await request.app.state.sessions.revoke(staff_id)
+            if now.active and not became.active:
+                await hand_over(staff_id, None, at=datetime.now(UTC))
             return became
 
         return await once(request, idempotency_key, write, status=200, tag=etag_of)

@@ -14,6 +14,7 @@ from campaigns.dispatch import dispatch
 from campaigns.errors import DispatchRunning
 from errors import DomainError
 from loyalty.nightly import run_nightly
+from membership.advising import release_idle
 from membership.duplicate_scan import scan_duplicates
 from segmentation.clusters import cluster_members
 from segmentation.cross_sell import relate_products
@@ -54,8 +55,9 @@ def job(work: Callable[[], Awaitable[Result]]) -> Callable[[Context], Awaitable[
 
 @job
 async def nightly() -> Result:
-    """Tiers up, then holds and lots expire, for every night that is due."""
-    return _figures(await run_nightly(datetime.now(UTC)))
+    """Tiers up, then holds and lots expire, for every night that is due; members whose advisor forgot them go back to the pool."""
+    now = datetime.now(UTC)
+    return {**_figures(await run_nightly(now)), "advisors_released": await release_idle(now)}
 
 
 @job
