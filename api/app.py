@@ -35,7 +35,9 @@ from api.routes.member_policy import MemberPolicyController
 from api.routes.members import MemberController
 from api.routes.merging import MergeController
 from api.routes.operation import MetricsController, OperationController
+from api.routes.opt_ins import OptInController
 from api.routes.password_resets import PasswordController
+from api.routes.referrals import ReferralController
 from api.routes.second_factor import SecondFactorController
 from api.routes.segmentation import SegmentationController
 from api.routes.service import ServiceController
@@ -62,6 +64,8 @@ CONTROLLERS: Final = (
     ProductController,
     MemberController,
     MergeController,
+    OptInController,
+    ReferralController,
     ServiceController,
     AdvisingController,
     DuplicateController,

@@ -15,6 +15,7 @@ __all__ = [
     "pricing",
     "programme",
     "redemption",
+    "referrals",
     "returns",
     "sales",
     "statement",

@@ -1,4 +1,5 @@
-"""The nightly order: tiers up, then holds and lots expire. Lots activate by themselves, by their date.
+"""The nightly order: tiers up, then holds and lots expire, then referrals that came true are rewarded. Lots activate by
+themselves, by their date.
 
 Every step looks only at what is due by the moment given, so a night that was missed is made up by the next, and a second
 run of the same night finds nothing left to do.
@@ -12,6 +13,7 @@ import database
 from loyalty.posting_sql import CREATE_POSTING, post_all
 from loyalty.programme import the_programme
 from loyalty.redemption import release
+from loyalty.referrals import reward_referrals
 from loyalty.tiers import evaluate_tiers
 
 
@@ -22,6 +24,7 @@ class NightlyResult(msgspec.Struct, frozen=True, kw_only=True):
     holds_expired: int
     lots_expired: int
     points_expired: int
+    referrals_rewarded: int
 
 
 async def run_nightly(at: datetime) -> NightlyResult:
@@ -32,8 +35,13 @@ async def run_nightly(at: datetime) -> NightlyResult:
         holds_expired = await _expire_holds(at)
     async with database.transaction():
         lots_expired, points_expired = await _expire_lots(at)
+    referrals_rewarded = await reward_referrals(at)
     return NightlyResult(
-        tiers_gained=tiers_gained, holds_expired=holds_expired, lots_expired=lots_expired, points_expired=points_expired
+        tiers_gained=tiers_gained,
+        holds_expired=holds_expired,
+        lots_expired=lots_expired,
+        points_expired=points_expired,
+        referrals_rewarded=referrals_rewarded,
     )
 
 

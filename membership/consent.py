@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 
 import database
+from errors import InvalidInput
+from membership.policy import member_policy
 
 Channel = Literal["email", "sms", "chat", "post", "phone"]
 Purpose = Literal["marketing", "service", "profiling"]
@@ -32,6 +34,43 @@ class CurrentConsent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def record_consent(
+    member_id: int,
+    consent: ConsentGiven,
+    *,
+    source: str,
+    at: datetime,
+    staff_id: int | None = None,
+    store_id: int | None = None,
+) -> None:
+    """Take down what a member said. Where the chain wants e-mail confirmed, consent to it waits until it is."""
+    async with database.transaction():
+        if consent.given and consent.channel == "email" and (await member_policy()).double_opt_in:
+            await _ask_to_confirm(member_id, consent, source=source, staff_id=staff_id, store_id=store_id, at=at)
+        else:
+            await append_consent(member_id, consent, source=source, staff_id=staff_id, store_id=store_id, at=at)
+
+
+async def _ask_to_confirm(
+    member_id: int, consent: ConsentGiven, *, source: str, staff_id: int | None, store_id: int | None, at: datetime
+) -> None:
+    email = await database.value("SELECT email FROM membership.member WHERE id = $1", member_id)
+    if email is None:
+        raise InvalidInput(field="consents", why="consent to e-mail needs an e-mail address to confirm it from")
+    await database.execute(
+        "INSERT INTO membership.opt_in (member_id, purpose, wording, source, staff_id, store_id, email, asked_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        member_id,
+        consent.purpose,
+        consent.wording,
+        source,
+        staff_id,
+        store_id,
+        email,
+        at,
+    )
+
+
+async def append_consent(
     member_id: int,
     consent: ConsentGiven,
     *,

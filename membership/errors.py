@@ -105,6 +105,15 @@ class NotAdvised(DomainError):
         super().__init__("Nobody looks after this member.")
 
 
+class OptInRefused(DomainError):
+    """A link that confirms nothing (any more)."""
+
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__("This link has expired or was for another address. Ask for a new one where you shop.")
+
+
 class FieldExists(DomainError):
     def __init__(self, *, code: str) -> None:
         super().__init__(f"There is a field {code!r} already.", code=code)

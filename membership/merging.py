@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 import database
-from membership.consent import Channel, ConsentGiven, Purpose, record_consent
+from membership.consent import Channel, ConsentGiven, Purpose, append_consent
 from membership.consumption import recompute
 from membership.errors import NotMerged, SameMember
 
@@ -235,7 +235,7 @@ async def _keep_strictest_consent(merge: Merge, staff_id: int | None, at: dateti
         withdrawn = ConsentGiven(
             channel=channel, purpose=purpose, given=False, wording=theirs["wording"], method="merge"
         )
-        consent_id = await record_consent(merge.survivor_id, withdrawn, source="merge", staff_id=staff_id, at=at)
+        consent_id = await append_consent(merge.survivor_id, withdrawn, source="merge", staff_id=staff_id, at=at)
         before = (
             None
             if own is None
@@ -263,7 +263,7 @@ async def _restore_consent(merge: Merge, staff_id: int | None, at: datetime) -> 
             method=before["method"] if before else "unmerge",
         )
         said_at = datetime.fromisoformat(before["at"]) if before else at
-        await record_consent(
+        await append_consent(
             merge.survivor_id, again, source="unmerge", staff_id=staff_id, at=said_at, cleared=before is None
         )
 

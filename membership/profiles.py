@@ -38,6 +38,7 @@ class MemberProfile(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[str]
     notes: str
     custom: Values
+    referral_code: str
     source: dict[str, Any]
     registered_at: datetime
 
@@ -89,7 +90,7 @@ async def profile(number: str) -> MemberProfile:
     member_id = await member_of_card(number)
     row = await database.row(
         "SELECT card.number, member.name, phone, email, birth_year, birth_month, birth_day, gender, language, "
-        "store.code AS home_store, external_ref, tags, notes, custom, source, registered_at FROM membership.member "
+        "store.code AS home_store, external_ref, tags, notes, custom, referral_code, source, registered_at FROM membership.member "
         "JOIN membership.card ON member_id = member.id AND card.status = 'active' "
         "LEFT JOIN stores.store ON store.id = home_store_id WHERE member.id = $1",
         member_id,

@@ -17,8 +17,10 @@ from membership.duplicates import Identity, Override, note_different, screen
 from membership.errors import MemberExists
 from membership.names import search_text
 from membership.policy import member_policy
+from membership.referring import refer
 from stores.branches import store_id_of
 from stores.chain import the_chain
+from stores.credentials import fingerprint
 
 Language = Literal["en", "zh-Hans", "zh-Hant", "ms"]
 Gender = Literal["", "female", "male", "other"]
@@ -43,7 +45,8 @@ class BirthDate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a new member gives; phone and name are enough."""
+    """What a new member gives; phone and name are enough. `referred_by` is the code of the member who brought them, `device` what
+    tells one telephone or browser from another."""
 
     name: PersonName
     phone: str | None = None
@@ -57,6 +60,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     external_ref: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     consents: list[ConsentGiven] = []
     custom: Values = {}
+    referred_by: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    campaign: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    device: Annotated[str, msgspec.Meta(min_length=8, max_length=200)] | None = None
     override: Override | None = None
 
 
@@ -68,6 +74,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     till: str | None = None
     staff_id: int | None = None
     import_id: int | None = None
+    campaign: str | None = None
+    referrer: str | None = None
+    device: str | None = None
 
 
 async def register(
@@ -113,7 +122,7 @@ async def register(
             registration.tags,
             registration.notes,
             registration.external_ref,
-            msgspec.json.encode(source).decode(),
+            msgspec.json.encode(_source(source, registration)).decode(),
             at,
             search_text(name),
             screened.phone_shared,
@@ -131,11 +140,23 @@ async def register(
                 member_id, consent, source=source.channel, staff_id=source.staff_id, store_id=home_store_id, at=at
             )
         await note_registrations([member_id])
+        if registration.referred_by:
+            await refer(member_id, registration.referred_by, device=registration.device, at=at)
         if registration.override:
             await note_different(
                 member_id, screened.others, reason=registration.override.reason, staff_id=source.staff_id, at=at
             )
     return int(member_id)
+
+
+def _source(source: Source, registration: Registration) -> Source:
+    """With what the newcomer came by; of a device its fingerprint is enough."""
+    return msgspec.structs.replace(
+        source,
+        campaign=registration.campaign,
+        referrer=registration.referred_by,
+        device=fingerprint(registration.device).hex() if registration.device else None,
+    )
 
 
 async def register_references(

@@ -40,6 +40,7 @@ class Member(Table, schema="membership"):
     email_shared = Boolean(default=False, null=False)
     custom = JSONB(default="{}", null=False)
     merged_into = BigInt(default=None, null=True)
+    referral_code = Text(default=None, null=False, unique=True)
 
 
 class Card(Table, schema="membership"):

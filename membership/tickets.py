@@ -264,7 +264,10 @@ async def _locked(ticket_id: int, stores: Scope) -> database.Row:
     return row
 
 
-_OF_STORE: Final = "FROM stores.staff JOIN stores.staff_store ON staff_id = staff.id AND store_id = $1 WHERE active AND role = ANY($2::text[])"
+_OF_STORE: Final = (
+    "FROM stores.staff JOIN stores.staff_store ON staff_id = staff.id AND store_id = $1 "
+    "WHERE active AND role = ANY($2::text[]) "
+)
 
 
 async def _check_assignee(staff_id: int, store_id: int) -> None:

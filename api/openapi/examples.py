@@ -59,6 +59,7 @@ _MEMBER: Final = {
     "tags": ["tea"],
     "notes": "",
     "custom": {"shoe_size": 38},
+    "referral_code": "K7QM2X9DRT",
     "source": {"channel": "till", "store": "KL01", "till": "T2"},
     "registered_at": "2026-03-01T10:12:00+08:00",
 }

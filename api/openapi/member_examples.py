@@ -73,6 +73,22 @@ MEMBER_EXAMPLES: Final[dict[str, Any]] = {
     "HandedOver": {"to": 8},
     "HandOver": {"members": 41},
     "ContactMade": {"kind": "called", "note": "Asked for the spring catalogue"},
+    "OptInConfirmed": {"token": "q0Yk2xw0v0sN5m8b8Zb0dQ"},
+    "ReferralRule": {
+        "active": True,
+        "spend_min": 5000,
+        "window_days": 14,
+        "referrer_points": 500,
+        "referee_points": 200,
+        "rewards_max": 10,
+        "period_days": 365,
+    },
+    "ReferralRuleChange": {"active": True, "referrer_points": 500},
+    "Referrals": {
+        "code": "K7QM2X9DRT",
+        "items": [{"name": "Siti", "referred_at": "2026-03-02T10:15:00+08:00", "status": "waiting", "reason": ""}],
+        "next": None,
+    },
     "PairList": {
         "items": [
             {

@@ -54,6 +54,10 @@ class PageController(Controller):
     async def password(self) -> Template:
         return Template("password.html")
 
+    @get("/opt-in", opt={"permission": "public"})
+    async def opt_in(self) -> Template:
+        return Template("opt_in.html")
+
     @get("/account", opt={"permission": "session"})
     async def account(self, request: Request[Principal, Any, Any]) -> Template | Redirect:
         """One's own password, second factor, sessions."""

@@ -31,6 +31,7 @@ from membership.consumption import Consumption, consumption_of
 from membership.custom_fields import custom_fields
 from membership.custom_values import condition
 from membership.editing import MemberChange, change_member, locked_profile
+from membership.opting_in import ConsentAsked, waiting_of
 from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, members, profile, timeline
 from membership.receipts import MemberReceipt, last_basket, receipts_of
 from membership.registration import Registration, Source, register
@@ -73,7 +74,10 @@ class PointsPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConsentList(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds, and what waits for its confirmation by e-mail."""
+
     items: list[CurrentConsent]
+    waiting: list[ConsentAsked] = []
     next: str | None = None
 
 
@@ -283,7 +287,7 @@ class MemberController(Controller):
 
     @get("/{number:str}/consents", summary="Consents as they stand")
     async def consents(self, number: FromPath[str]) -> ConsentList:
-        return ConsentList(items=await current_consents(await member_of_card(number)))
+        return await _consents(await member_of_card(number))
 
     @post(
         "/{number:str}/consents",
@@ -302,6 +306,10 @@ class MemberController(Controller):
             member_id = await member_of_card(number)
             source = "till" if request.user.till else "staff"
             await record_consent(member_id, data, source=source, staff_id=request.user.staff_id, at=datetime.now(UTC))
-            return ConsentList(items=await current_consents(member_id))
+            return await _consents(member_id)
 
         return await once(request, idempotency_key, write)
+
+
+async def _consents(member_id: int) -> ConsentList:
+    return ConsentList(items=await current_consents(member_id), waiting=await waiting_of(member_id, datetime.now(UTC)))

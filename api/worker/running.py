@@ -14,6 +14,7 @@ from saq import CronJob, Worker
 import database
 from api.operation.logs import log
 from api.operation.mail import send_mail
+from api.operation.opt_in_letters import write_opt_in_letters
 from api.webhooks.addresses import webhook_client
 from api.webhooks.fanout import read_timeline
 from api.webhooks.sending import send_due
@@ -101,6 +102,7 @@ async def _letters() -> int:
     configured = settings()
     if not configured.smtp_url:
         return 0
+    await write_opt_in_letters(datetime.now(UTC))
     return await send_mail(smtp_url=configured.smtp_url, sender=configured.mail_from, at=datetime.now(UTC))
 
 

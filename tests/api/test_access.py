@@ -85,6 +85,7 @@ async def test_what_is_open_to_everybody_is_a_short_list(app: Any) -> None:
         ("POST", "/v1/session"),
         ("POST", "/v1/password-resets"),
         ("POST", "/v1/password-resets/redeem"),
+        ("POST", "/v1/opt-ins/confirm"),
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
         ("GET", "/metrics"),
@@ -101,9 +102,9 @@ async def test_every_write_takes_an_idempotency_key_or_says_why_not(app: Any) ->
         and "Idempotency-Key"
         not in {each["name"] for each in schema["paths"][path][method.lower()].get("parameters", [])}
     }
-    assert {path for _, path in without if not path.startswith(("/v1/session", "/v1/password-resets"))} == {
-        "/v1/checkouts/quote"
-    }
+    assert {
+        path for _, path in without if not path.startswith(("/v1/session", "/v1/password-resets", "/v1/opt-ins"))
+    } == {"/v1/checkouts/quote"}
 
 
 async def test_a_route_without_a_permission_keeps_the_application_from_starting(

@@ -20,6 +20,7 @@ from campaigns.report import report
 from errors import InvalidInput, Unreachable
 from membership.cards import member_of_card
 from membership.consent import ConsentGiven, record_consent
+from membership.tickets import TicketChange, TicketOpened, change_ticket, open_ticket
 from segmentation.rfm import score_members
 from tests import shop
 
@@ -110,7 +111,7 @@ async def test_nobody_is_written_to_twice(mail: tuple[str, Path]) -> None:
         await launch(campaign_id, at=AT)
 
 
-async def test_consent_withdrawn_after_the_launch_stops_the_letter(mail: tuple[str, Path]) -> None:
+async def test_withdrawing_consent_takes_effect_for_a_message_already_queued(mail: tuple[str, Path]) -> None:
     members = await _audience()
     campaign_id = await draft(_plan(await _segment()), point_value=1)
     await launch(campaign_id, at=AT)
@@ -119,6 +120,21 @@ async def test_consent_withdrawn_after_the_launch_stops_the_letter(mail: tuple[s
     done = await dispatch(campaign_id, smtp_url=mail[0], sender=SENDER, at=AT)
     assert (done.sent, done.skipped) == (9, 1)
     assert (await delivery_counts(campaign_id))["skipped", "consent withdrawn"] == 1
+
+
+async def test_marketing_is_paused_while_a_complaint_is_open(mail: tuple[str, Path]) -> None:
+    members = await _audience()
+    at_launch, later = [await member_of_card(members[place]) for place in (4, 5)]
+    complaint = TicketOpened(store="KL01", subject="Broken", category="complaint")
+    opened = await open_ticket(at_launch, complaint, staff_id=None, at=AT)
+    campaign_id = await draft(_plan(await _segment()), point_value=1)
+    assert (await launch(campaign_id, at=AT)).skipped["open complaint"] == 1
+    await open_ticket(later, complaint, staff_id=None, at=AT)
+    done = await dispatch(campaign_id, smtp_url=mail[0], sender=SENDER, at=AT)
+    assert (done.sent, done.skipped) == (8, 1)
+    await change_ticket(opened.id, TicketChange(status="resolved"), at=AT)
+    again = await draft(_plan(await _segment()), point_value=1)
+    assert (await launch(again, at=AT)).skipped["open complaint"] == 1
 
 
 async def test_a_budget_reaches_as_many_as_it_pays_for() -> None:

@@ -1,0 +1,138 @@
+"""Rewarding members who bring members: both sides, once the newcomer's first purchase worth it can be returned no more."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+
+import database
+from loyalty.ledger import Posting, credit, lock_account
+from loyalty.lots import activation, expiry
+from loyalty.programme import Programme, the_programme
+from stores.changes import given
+
+Points = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
+Days = Annotated[int, msgspec.Meta(ge=0, le=3650)]
+
+
+class ReferralRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes and what it is worth. `spend_min` is minor units, net of returns; a referrer is rewarded at most
+    `rewards_max` times in `period_days`."""
+
+    active: bool
+    spend_min: int
+    window_days: int
+    referrer_points: int
+    referee_points: int
+    rewards_max: int
+    period_days: int
+
+
+class ReferralRuleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change of the rule; what is left out stays."""
+
+    active: bool | msgspec.UnsetType = msgspec.UNSET
+    spend_min: Annotated[int, msgspec.Meta(ge=0, le=10**12)] | msgspec.UnsetType = msgspec.UNSET
+    window_days: Days | msgspec.UnsetType = msgspec.UNSET
+    referrer_points: Points | msgspec.UnsetType = msgspec.UNSET
+    referee_points: Points | msgspec.UnsetType = msgspec.UNSET
+    rewards_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | msgspec.UnsetType = msgspec.UNSET
+    period_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] | msgspec.UnsetType = msgspec.UNSET
+
+
+async def referral_rule(*, lock: bool = False) -> ReferralRule:
+    """The rule as it is; `lock` keeps others from changing it."""
+    row = await database.row(f"SELECT * FROM loyalty.referral_rule{' FOR NO KEY UPDATE' if lock else ''}")
+    assert row is not None
+    return ReferralRule(**{name: row[name] for name in ReferralRule.__struct_fields__})
+
+
+async def change_referral_rule(change: ReferralRuleChange) -> ReferralRule:
+    """Change the rule."""
+    async with database.transaction():
+        became = msgspec.structs.replace(await referral_rule(lock=True), **given(change))
+        names = ReferralRule.__struct_fields__
+        assignments = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, start=1))
+        await database.execute(
+            f"UPDATE loyalty.referral_rule SET {assignments}", *(getattr(became, name) for name in names)
+        )
+    return became
+
+
+async def reward_referrals(at: datetime) -> int:
+    """Reward every referral that has come true by a moment; how many. Each in a transaction of its own."""
+    rule = await referral_rule()
+    if not rule.active:
+        return 0
+    due = await database.rows(_DUE, at - timedelta(days=rule.window_days), rule.spend_min)
+    rewarded = 0
+    for row in due:
+        async with database.transaction():
+            rewarded += await _reward(row["referee_id"], row["receipt_id"], rule, await the_programme(), at)
+    return rewarded
+
+
+# The first purchase that is worth it, all that came back of it taken off; earlier ones that came back do not count.
+_DUE = """
+SELECT referee_id, first.id AS receipt_id FROM membership.referral, LATERAL (
+    SELECT sale.id FROM stores.receipt sale
+    WHERE sale.member_id = membership.survivor(referee_id) AND sale.kind = 'sale' AND sale.business_time >= referred_at - interval '1 day'
+        AND sale.business_time <= $1
+        AND sale.total + coalesce((SELECT sum(total) FROM stores.receipt back WHERE back.original_id = sale.id), 0) >= greatest($2, 1)
+    ORDER BY sale.business_time, sale.id LIMIT 1) first
+WHERE status = 'waiting' ORDER BY referee_id
+"""
+
+
+async def _reward(referee_id: int, receipt_id: int, rule: ReferralRule, programme: Programme, at: datetime) -> int:
+    row = await database.row(
+        "SELECT membership.survivor(referrer_id) AS referrer, membership.survivor(referee_id) AS referee FROM membership.referral "
+        "WHERE referee_id = $1 AND status = 'waiting' FOR UPDATE",
+        referee_id,
+    )
+    if row is None:
+        return 0
+    referrer, referee = row["referrer"], row["referee"]
+    if referrer == referee:
+        await _decide(referee_id, "refused", "merged into one", receipt_id, at)
+        return 0
+    # Sorted, because somebody's referrer may be another's referee; and before the cap is looked at, which it guards.
+    accounts = {member_id: await lock_account(member_id) for member_id in sorted((referrer, referee))}
+    so_far = await database.value(
+        "SELECT count(*) FROM loyalty.entry WHERE account_id = $1 AND kind = 'bonus' AND reason = 'referral' "
+        "AND explanation->>'side' = 'referrer' AND event_at > $2",
+        accounts[referrer].id,
+        at - timedelta(days=rule.period_days),
+    )
+    points = {
+        "referrer": (referrer, 0 if so_far >= rule.rewards_max else rule.referrer_points),
+        "referee": (referee, rule.referee_points),
+    }
+    starts = activation(at, pending_days=0)
+    for side, (member_id, amount) in points.items():
+        if amount:
+            await credit(
+                accounts[member_id],
+                Posting(
+                    amount=amount,
+                    kind="bonus",
+                    reason="referral",
+                    event_at=at,
+                    explanation={"side": side, "referee": referee_id},
+                ),
+                activates_at=starts,
+                expires_at=expiry(starts, months=programme.expiry_months, zone=programme.chain.zone),
+            )
+    await _decide(referee_id, "rewarded", "", receipt_id, at)
+    return 1
+
+
+async def _decide(referee_id: int, status: str, reason: str, receipt_id: int, at: datetime) -> None:
+    await database.execute(
+        "UPDATE membership.referral SET status = $2, reason = $3, receipt_id = $4, decided_at = $5 WHERE referee_id = $1",
+        referee_id,
+        status,
+        reason,
+        receipt_id,
+        at,
+    )
