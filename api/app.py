@@ -37,6 +37,7 @@ from api.routes.merging import MergeController
 from api.routes.operation import MetricsController, OperationController
 from api.routes.opt_ins import OptInController
 from api.routes.password_resets import PasswordController
+from api.routes.privacy import PrivacyController
 from api.routes.referrals import ReferralController
 from api.routes.second_factor import SecondFactorController
 from api.routes.segmentation import SegmentationController
@@ -64,6 +65,7 @@ CONTROLLERS: Final = (
     ProductController,
     MemberController,
     MergeController,
+    PrivacyController,
     OptInController,
     ReferralController,
     ServiceController,

@@ -89,6 +89,19 @@ MEMBER_EXAMPLES: Final[dict[str, Any]] = {
         "items": [{"name": "Siti", "referred_at": "2026-03-02T10:15:00+08:00", "status": "waiting", "reason": ""}],
         "next": None,
     },
+    "ViewPage": {
+        "items": [
+            {
+                "id": 902,
+                "principal": "till:KL01/T2",
+                "staff": "Siti",
+                "part": "profile",
+                "at": "2026-03-02T10:15:00+08:00",
+                "address": "10.1.2.3",
+            }
+        ],
+        "next": None,
+    },
     "PairList": {
         "items": [
             {

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Controller, Request, Response, get, patch, post
+from litestar import Controller, Request, Response, delete, get, patch, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.access.permissions import Principal
@@ -12,6 +12,8 @@ from api.etags import IfMatch, check_match, etag_of, tagged
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit, redacted
 from api.paging import Cursor, Limit, number_at, page
+from api.privacy.erasing import erase
+from api.privacy.views import note_view
 from api.routes.stores import SuggestionList
 from loyalty.statement import (
     Balance,
@@ -166,6 +168,7 @@ class MemberController(Controller):
 
     @get("/{number:str}", summary="A member's own data")
     async def show(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> Response[MemberProfile]:
+        await _seen(request, number, "data")
         return tagged(request, await profile(number))
 
     @patch("/{number:str}", summary="Change a member's data", opt={"permission": "members:write"})
@@ -192,10 +195,28 @@ class MemberController(Controller):
 
         return await once(request, idempotency_key, write, status=200, tag=etag_of)
 
+    @delete(
+        "/{number:str}",
+        summary="Forget a member",
+        description="For good: name, phone, e-mail, birthday, fields, notes and every text about them are gone from every table; "
+        "receipts, points and what they owe stay to the cent, without anybody's name. The card is refused from now on. Whoever "
+        "registers again is a new member.",
+        opt={"permission": "members:privacy"},
+        status_code=204,
+    )
+    async def erase(
+        self, request: Request[Principal, Any, Any], number: FromPath[str], idempotency_key: IdempotencyKey = ""
+    ) -> Response[None]:
+        async def write() -> None:
+            member_id = await erase(number, at=datetime.now(UTC))
+            await audit(request.user, "member.erased", f"member:{member_id}")
+
+        return await once(request, idempotency_key, write, status=204)
+
     @get("/{number:str}/profile", summary="The 360° view")
     async def view_360(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> View360:
         now = datetime.now(UTC)
-        member_id, seen = await member_of_card(number), request.user.stores
+        member_id, seen = await _seen(request, number, "profile"), request.user.stores
         bought = await consumption_of(member_id, stores=seen)
         return View360(
             member=await profile(number),
@@ -221,7 +242,7 @@ class MemberController(Controller):
         kind: Kind = None,
     ) -> TimelinePage:
         found = await timeline(
-            await member_of_card(number),
+            await _seen(request, number, "timeline"),
             before=number_at(cursor),
             limit=limit + 1,
             stores=request.user.stores,
@@ -235,7 +256,10 @@ class MemberController(Controller):
         self, request: Request[Principal, Any, Any], number: FromPath[str], cursor: Cursor = None, limit: Limit = 50
     ) -> ReceiptPage:
         found = await receipts_of(
-            await member_of_card(number), before=number_at(cursor), limit=limit + 1, stores=request.user.stores
+            await _seen(request, number, "receipts"),
+            before=number_at(cursor),
+            limit=limit + 1,
+            stores=request.user.stores,
         )
         items, after = page(found, limit, lambda receipt: [receipt.id])
         return ReceiptPage(items=items, next=after)
@@ -249,7 +273,7 @@ class MemberController(Controller):
         limit: Limit = 50,
         kind: Kind = None,
     ) -> PointsPage:
-        member_id, seen = await member_of_card(number), request.user.stores
+        member_id, seen = await _seen(request, number, "points"), request.user.stores
         found = await entries(member_id, before=number_at(cursor), limit=limit + 1, stores=seen, kind=kind)
         items, after = page(found, limit, lambda entry: [entry.version])
         return PointsPage(
@@ -286,8 +310,8 @@ class MemberController(Controller):
         return await once(request, idempotency_key, write)
 
     @get("/{number:str}/consents", summary="Consents as they stand")
-    async def consents(self, number: FromPath[str]) -> ConsentList:
-        return await _consents(await member_of_card(number))
+    async def consents(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> ConsentList:
+        return await _consents(await _seen(request, number, "consents"))
 
     @post(
         "/{number:str}/consents",
@@ -313,3 +337,10 @@ class MemberController(Controller):
 
 async def _consents(member_id: int) -> ConsentList:
     return ConsentList(items=await current_consents(member_id), waiting=await waiting_of(member_id, datetime.now(UTC)))
+
+
+async def _seen(request: Request[Principal, Any, Any], number: str, part: str) -> int:
+    """The member's id, noted as looked at."""
+    member_id = await member_of_card(number)
+    await note_view(request.user, member_id, part)
+    return member_id

@@ -1,0 +1,1 @@
+"""What is known of a member: who looked at it, taking it along, forgetting it."""
