@@ -22,11 +22,20 @@ def safe_cell(value: Any) -> Any:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+def plain_cell(text: str) -> str:
+    """What `safe_cell` was given, or somebody's spreadsheet: without the apostrophe that made it text."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text
+
+
 def write_csv(file: Any, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows under their head, each cell made safe."""
+    csv.writer(file).writerow(head)
+    write_rows(file, rows)
+
+
+def write_rows(file: Any, rows: Iterable[Sequence[Any]]) -> None:
     """Write rows, each cell made safe."""
-    writer = csv.writer(file)
-    writer.writerow(head)
-    writer.writerows([safe_cell(cell) for cell in row] for row in rows)
+    csv.writer(file).writerows([safe_cell(cell) for cell in row] for row in rows)
 
 
 def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response[bytes]:

@@ -15,6 +15,7 @@ __all__ = [
     "duplicates",
     "editing",
     "errors",
+    "import_undoing",
     "merging",
     "names",
     "opting_in",

@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgspec
 
 import database
 from errors import DomainError
 from membership.contact import normal_email, normal_phone
+from membership.custom_fields import custom_fields
+from membership.custom_values import CustomField, Values, checked, from_text
 from membership.names import search_text
 from membership.policy import member_policy
 from membership.registration import BirthDate, Language, Source, issue_cards, note_registrations
 from stores.chain import Chain
 
+Existing = Literal["skip", "update", "reject"]
+
 
 class MemberRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One member in a file. `birth_date` is YYYY-MM-DD, or --MM-DD without the year."""
+    """One member in a file. `birth_date` is YYYY-MM-DD, or --MM-DD without the year; `tags` are parted by semicolons; `custom` is
+    what stands in the columns `custom.…`."""
 
     external_ref: str
     name: str
@@ -26,8 +31,11 @@ class MemberRow(msgspec.Struct, frozen=True, kw_only=True):
     gender: str = ""
     language: Language | None = None
     home_store: str | None = None
+    tags: str | None = None
+    notes: str | None = None
     registered_at: datetime | None = None
     marketing_email: bool = False
+    custom: dict[str, str] = {}
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,48 +46,87 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """What a row does to a member: `field` is empty for a new one."""
+
+    place: int
+    external_ref: str
+    field: str
+    before: str
+    after: str
+
+
 class ManyRegistered(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the rows."""
 
     added: int
+    changed: int
     unchanged: int
     refused: list[Refused]
+    differences: list[Difference]
 
 
-async def register_many(members: Sequence[MemberRow], *, chain: Chain, source: Source, at: datetime) -> ManyRegistered:
-    """Register rows; one whose reference exists already is unchanged, one whose phone or e-mail is taken is refused."""
+_COMPARED: Final = (
+    "name", "phone", "email", "birth_year", "birth_month", "birth_day", "gender", "language", "home_store_id", "tags", "notes", "custom",
+)  # fmt: skip
+_Prepared = dict[str, dict[str, Any]]
+
+
+async def register_many(
+    members: Sequence[MemberRow],
+    *,
+    chain: Chain,
+    source: Source,
+    at: datetime,
+    existing: Existing = "skip",
+    differences: bool = False,
+) -> ManyRegistered:
+    """Register rows. One whose reference exists already is left as it is, brought up to date with what the row says, or refused;
+    one whose phone or e-mail is another member's is refused unless the chain lets them be shared. `differences` also says what
+    each row does."""
     refused: list[Refused] = []
-    prepared: dict[str, dict[str, Any]] = {}
+    prepared: _Prepared = {}
     stores = {row["code"]: row["id"] for row in await database.rows("SELECT code, id FROM stores.store")}
-    for place, member in enumerate(members):
-        try:
-            prepared_row = _prepared(member, chain, stores, at)
-        except DomainError as error:
-            refused.append(Refused(place=place, column=str(error.facts.get("field", "")), reason=str(error)))
-            continue
-        if member.external_ref in prepared:
-            refused.append(
-                Refused(place=place, column="external_ref", reason=f"{member.external_ref!r} stands twice in the file")
-            )
-            continue
-        prepared[member.external_ref] = {"place": place, **prepared_row}
     async with database.transaction():
-        known = await database.rows(
-            "SELECT external_ref FROM membership.member WHERE external_ref = ANY($1)", list(prepared)
-        )
-        for row in known:
-            del prepared[row["external_ref"]]
-        policy = await member_policy()
-        refused += await _drop_taken(prepared, "phone", shared=policy.same_phone != "block")
-        refused += await _drop_taken(prepared, "email", shared=policy.same_email != "block")
+        fields = await custom_fields(fixed=True)
+        for place, member in enumerate(members):
+            try:
+                row = _prepared(member, chain, stores, fields, at)
+            except DomainError as error:
+                refused.append(Refused(place=place, column=str(error.facts.get("field", "")), reason=str(error)))
+                continue
+            if member.external_ref in prepared:
+                why = f"{member.external_ref!r} stands twice in the file"
+                refused.append(Refused(place=place, column="external_ref", reason=why))
+                continue
+            prepared[member.external_ref] = {"place": place, **row}
+        present = await _present(prepared)
+        known = {reference: prepared.pop(reference) for reference in present}
+        if existing == "reject":
+            refused += [
+                Refused(place=row["place"], column="external_ref", reason="this reference is a member's already")
+                for row in known.values()
+            ]
+        changes = _changes(known, present) if existing == "update" else {}
+        refused += await _refuse_taken(prepared, changes, known)
+        said = _said(prepared, changes, known, present) if differences else []
+        await _change(changes, present, source, at)
         ids = await _insert(list(prepared.values()), source)
-    return ManyRegistered(added=len(ids), unchanged=len(known), refused=refused)
+    unchanged = len(known) - len(changes) - sum(1 for each in refused if _of(each, known))
+    return ManyRegistered(added=len(ids), changed=len(changes), unchanged=unchanged, refused=refused, differences=said)
 
 
-def _prepared(member: MemberRow, chain: Chain, stores: dict[str, int], at: datetime) -> dict[str, Any]:
+def _of(refused: Refused, known: _Prepared) -> bool:
+    return any(row["place"] == refused.place for row in known.values())
+
+
+def _prepared(
+    member: MemberRow, chain: Chain, stores: dict[str, int], fields: Sequence[CustomField], at: datetime
+) -> dict[str, Any]:
     birth = _birth(member.birth_date)
-    if not member.name.strip():
-        raise _wrong("name", "is empty")
+    name = member.name.strip()
+    if not name or len(name) > 200:
+        raise _wrong("name", "1 to 200 characters are needed")
     if member.gender not in ("", "female", "male", "other"):
         raise _wrong("gender", f"{member.gender!r} is none of female, male, other")
     if member.home_store is not None and member.home_store not in stores:
@@ -88,8 +135,8 @@ def _prepared(member: MemberRow, chain: Chain, stores: dict[str, int], at: datet
     if registered_at.tzinfo is None:
         registered_at = registered_at.replace(tzinfo=chain.zone)
     return {
-        "name": member.name.strip(),
-        "name_search": search_text(member.name),
+        "name": name,
+        "name_search": search_text(name),
         "phone": normal_phone(member.phone, chain.region) if member.phone else None,
         "email": normal_email(member.email) if member.email else None,
         "phone_shared": False,
@@ -100,10 +147,21 @@ def _prepared(member: MemberRow, chain: Chain, stores: dict[str, int], at: datet
         "gender": member.gender,
         "language": member.language or chain.language,
         "home_store_id": stores[member.home_store] if member.home_store else None,
+        "tags": [tag.strip() for tag in (member.tags or "").split(";") if tag.strip()],
+        "notes": member.notes or "",
+        "custom": _custom(member.custom, fields),
         "external_ref": member.external_ref,
         "registered_at": registered_at,
         "consent": member.marketing_email,
     }
+
+
+def _custom(given: dict[str, str], fields: Sequence[CustomField]) -> Values:
+    if not given and not fields:
+        return {}
+    known = {field.code: field for field in fields}
+    values: Values = {code: from_text(known[code], text) if code in known else text for code, text in given.items()}
+    return checked(fields, values)
 
 
 def _wrong(column: str, why: str) -> DomainError:
@@ -121,35 +179,126 @@ def _birth(text: str | None) -> BirthDate | None:
         raise _wrong("birth_date", f"{text!r} is no date such as 1990-05-31 or --05-31") from None
 
 
-async def _drop_taken(prepared: dict[str, dict[str, Any]], column: str, *, shared: bool) -> list[Refused]:
-    """Refuse rows whose phone or e-mail a member, or an earlier row, has; or mark them as `shared` where the chain lets them be."""
+async def _present(prepared: _Prepared) -> dict[str, dict[str, Any]]:
+    """The members that there are, by reference; who was merged or erased is there, too, and stays as they are."""
     rows = await database.rows(
-        f"SELECT {column} FROM membership.member WHERE status = 'active' AND {column} = ANY($1)",
-        [row[column] for row in prepared.values() if row[column]],
+        f"SELECT id, external_ref, status, {', '.join(_COMPARED)} FROM membership.member WHERE external_ref = ANY($1) "
+        "ORDER BY id FOR NO KEY UPDATE",
+        list(prepared),
     )
-    taken = {row[column] for row in rows}
-    refused = []
-    for reference, row in list(prepared.items()):
-        if row[column] is None:
+    return {row["external_ref"]: {**dict(row), "custom": msgspec.json.decode(row["custom"])} for row in rows}
+
+
+def _changes(known: _Prepared, present: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What each row changes of its member: what the file says nothing of stays."""
+    changes = {}
+    for reference, row in known.items():
+        now = present[reference]
+        if now["status"] != "active":
             continue
-        if row[column] in taken and shared:
-            row[f"{column}_shared"] = True
-        elif row[column] in taken:
-            refused.append(
-                Refused(place=row["place"], column=column, reason=f"this {column} already belongs to a member")
-            )
-            del prepared[reference]
-        taken.add(row[column])
+        row["custom"] = {**now["custom"], **row["custom"]}
+        changed = {
+            name: row[name] for name in _COMPARED if row[name] not in (None, "", [], {}) and row[name] != now[name]
+        }
+        if changed:
+            changes[reference] = changed
+    return changes
+
+
+async def _refuse_taken(prepared: _Prepared, changes: _Prepared, known: _Prepared) -> list[Refused]:
+    """Leave out rows whose phone or e-mail is another member's or an earlier row's, or mark it as shared where the chain lets
+    it be."""
+    policy, refused = await member_policy(), []
+    for column, shared in (("phone", policy.same_phone != "block"), ("email", policy.same_email != "block")):
+        given = [(reference, row) for rows in (changes, prepared) for reference, row in rows.items() if row.get(column)]
+        rows = await database.rows(
+            f"SELECT {column} AS value, external_ref FROM membership.member WHERE status = 'active' AND {column} = ANY($1)",
+            [row[column] for _, row in given],
+        )
+        holders = {(row["value"], row["external_ref"]) for row in rows}
+        taken = {row["value"] for row in rows}
+        for reference, row in given:
+            value = row[column]
+            others = value in taken and (value, reference) not in holders
+            taken.add(value)
+            if others and shared:
+                row[f"{column}_shared"] = True
+            elif others:
+                place = row["place"] if "place" in row else known[reference]["place"]
+                why = f"this {column} already belongs to a member"
+                refused.append(Refused(place=place, column=column, reason=why))
+                (changes if reference in changes else prepared).pop(reference)
     return refused
+
+
+def _said(
+    prepared: _Prepared, changes: _Prepared, known: _Prepared, present: dict[str, dict[str, Any]]
+) -> list[Difference]:
+    said = [
+        Difference(place=row["place"], external_ref=reference, field="", before="", after=row["name"])
+        for reference, row in prepared.items()
+    ]
+    for reference, changed in changes.items():
+        said += [
+            Difference(
+                place=known[reference]["place"],
+                external_ref=reference,
+                field=name,
+                before=_text(present[reference].get(name)),
+                after=_text(value),
+            )
+            for name, value in changed.items()
+        ]
+    return sorted(said, key=lambda each: (each.place, each.field))
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+async def _change(changes: _Prepared, present: dict[str, dict[str, Any]], source: Source, at: datetime) -> None:
+    for reference, changed in changes.items():
+        now = present[reference]
+        columns = dict(changed)
+        if "name" in columns:
+            columns["name_search"] = search_text(columns["name"])
+        stored = {name: _stored(name, value) for name, value in columns.items()}
+        assignments = ", ".join(f"{name} = ${place}" for place, name in enumerate(stored, start=2))
+        await database.execute(f"UPDATE membership.member SET {assignments} WHERE id = $1", now["id"], *stored.values())
+        if source.import_id is not None:
+            before = {name: now[name] for name in changed if name in _COMPARED}
+            after = {name: value for name, value in changed.items() if name in _COMPARED}
+            await database.execute(
+                "INSERT INTO membership.import_change (import_id, member_id, before, after) VALUES ($1, $2, $3, $4)",
+                source.import_id,
+                now["id"],
+                msgspec.json.encode(before).decode(),
+                msgspec.json.encode(after).decode(),
+            )
+    await database.execute(
+        "INSERT INTO membership.event (member_id, kind, ref, at, data) SELECT id, 'profile_changed', 'change:' || "
+        "nextval('membership.event_id_seq'), $3, jsonb_build_object('fields', string_to_array(fields, ',')) "
+        "FROM unnest($1::bigint[], $2::text[]) c (id, fields)",
+        [present[reference]["id"] for reference in changes],
+        [",".join(sorted(changed)) for changed in changes.values()],
+        at,
+    )
+
+
+def _stored(name: str, value: Any) -> Any:
+    return msgspec.json.encode(value).decode() if name == "custom" else value
 
 
 async def _insert(rows: list[dict[str, Any]], source: Source) -> list[int]:
     if not rows:
         return []
     fields = [name for name in rows[0] if name not in ("place", "consent")]
+    # The default is asked for by name: a record of the table's type would have null instead.
     inserted = await database.rows(
-        f"INSERT INTO membership.member ({', '.join(fields)}, source) SELECT {', '.join(fields)}, $2::jsonb "
-        "FROM jsonb_populate_recordset(NULL::membership.member, $1::jsonb) RETURNING id, external_ref",
+        f"INSERT INTO membership.member ({', '.join(fields)}, source, referral_code) SELECT {', '.join(fields)}, $2::jsonb, "
+        "membership.new_referral_code() FROM jsonb_populate_recordset(NULL::membership.member, $1::jsonb) RETURNING id, external_ref",
         msgspec.json.encode([{name: row[name] for name in fields} for row in rows]).decode(),
         msgspec.json.encode(source).decode(),
     )

@@ -26,6 +26,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     brand: Words = ""
     price: Minor | None = None
     cost: Minor | None = None
+    tax_class: Annotated[str, msgspec.Meta(max_length=50)] = ""
     kind: Kind = "goods"
     warranty_months: Term | None = None
     replacement_days: Term | None = None
@@ -40,6 +41,7 @@ class ProductChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     brand: Words | msgspec.UnsetType = msgspec.UNSET
     price: Minor | msgspec.UnsetType | None = msgspec.UNSET
     cost: Minor | msgspec.UnsetType | None = msgspec.UNSET
+    tax_class: Annotated[str, msgspec.Meta(max_length=50)] | msgspec.UnsetType = msgspec.UNSET
     kind: Kind | msgspec.UnsetType = msgspec.UNSET
     warranty_months: Term | msgspec.UnsetType | None = msgspec.UNSET
     replacement_days: Term | msgspec.UnsetType | None = msgspec.UNSET
@@ -61,11 +63,11 @@ class CatalogueProduct(msgspec.Struct, frozen=True, kw_only=True):
 async def stock(products: Sequence[Product]) -> None:
     """Add products, or bring those of the same SKU up to date."""
     await database.execute(
-        "INSERT INTO stores.product (sku, name, category, brand, price, cost, kind, warranty_months, replacement_days, "
-        "attributes) SELECT sku, name, category, brand, price, cost, kind, warranty_months, replacement_days, attributes "
+        "INSERT INTO stores.product (sku, name, category, brand, price, cost, tax_class, kind, warranty_months, replacement_days, "
+        "attributes) SELECT sku, name, category, brand, price, cost, tax_class, kind, warranty_months, replacement_days, attributes "
         "FROM jsonb_populate_recordset(NULL::stores.product, $1::jsonb) ON CONFLICT (sku) DO UPDATE SET (name, category, "
-        "brand, price, cost, kind, warranty_months, replacement_days, attributes) = (excluded.name, excluded.category, "
-        "excluded.brand, excluded.price, excluded.cost, excluded.kind, excluded.warranty_months, "
+        "brand, price, cost, tax_class, kind, warranty_months, replacement_days, attributes) = (excluded.name, excluded.category, "
+        "excluded.brand, excluded.price, excluded.cost, excluded.tax_class, excluded.kind, excluded.warranty_months, "
         "excluded.replacement_days, excluded.attributes)",
         msgspec.json.encode(products).decode(),
     )
@@ -83,7 +85,7 @@ async def stock_new(product: Product) -> Product:
 async def product(sku: str, *, lock: bool = False) -> Product:
     """One product whole; `lock` keeps others from changing it. Raises `NotFound`."""
     row = await database.row(
-        "SELECT sku, name, category, brand, price, cost, kind, warranty_months, replacement_days, attributes "
+        "SELECT sku, name, category, brand, price, cost, tax_class, kind, warranty_months, replacement_days, attributes "
         f"FROM stores.product WHERE sku = $1{' FOR NO KEY UPDATE' if lock else ''}",
         sku,
     )

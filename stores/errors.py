@@ -106,6 +106,18 @@ class NoShift(NotFound):
         super().__init__(kind="open shift", name="on this till")
 
 
+class ImportNotUndoable(DomainError):
+    """Of another kind than members, or undone already."""
+
+    def __init__(self, *, import_id: int, kind: str, status: str) -> None:
+        super().__init__(
+            f"Import {import_id} of {kind} is {status} and cannot be undone.",
+            import_id=import_id,
+            kind=kind,
+            import_status=status,
+        )
+
+
 __all__ = [
     "EmailTaken",
     "EnrolmentRefused",

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import database
+from stores.batches import Reject
 from stores.cancellations import match_cancellations
 from stores.chain import Chain
 from stores.history_grouping import Heads, by_value, line_batch, receipt_heads, times
 from stores.history_reading import Ints, LineBatch
 from stores.profiles import ReceiptProfile
-from stores.tabular import Reject
 
 
 class HistoryCounts(msgspec.Struct, kw_only=True):

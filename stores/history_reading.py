@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stores.batches import Reject, TextBatch
 from stores.branches import store_code
 from stores.profiles import ReceiptProfile
 from stores.receipts import PRICE_SCALE
-from stores.tabular import Reject, TextBatch
 
 SALE, RETURN, ADJUSTMENT = 0, 1, 2
 KINDS = ("sale", "return", "adjustment")

@@ -88,3 +88,7 @@ class ImportRun(Table, schema="stores", tablename="import_run"):
     profile = Text(default=None, null=False)
     started_at = Timestamptz(null=False)
     counts = JSONB(default="{}", null=False)
+    digest = Text(default="", null=False)
+    status = Text(default="finished", null=False)
+    rows_done = BigInt(default=0, null=False)
+    undone_at = Timestamptz(default=None, null=True)

@@ -1,49 +1,44 @@
-"""Reading delimited files as a stream of Arrow batches in bounded memory.
+"""Reading tables of files (delimited text, Parquet, Excel) as a stream of Arrow batches in bounded memory.
 
 Every value arrives as text with the number of its row, because only the reader of a column knows what is wrong with it.
 A row is a record; the header is row 1.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from stores import sheets
+from stores.batches import Reject, TextBatch
 from stores.errors import FileRefused
 
 BLOCK_BYTES = 4 << 20
 
 
-class Reject(msgspec.Struct, frozen=True):
-    """Why a row was left out."""
-
-    row: int
-    column: str
-    reason: str
-
-
-class TextBatch(msgspec.Struct, frozen=True):
-    """Rows of a file: their numbers, shape (n,), and their columns as text.
-
-    `broken` holds what the rows of the wrong length do say, by column, so that it can be told what they belong to.
-    """
-
-    rows: npt.NDArray[np.int64]
-    columns: pa.RecordBatch
-    rejects: list[Reject]
-    broken: list[dict[str, str | None]] = []
-
-
 def read(
-    path: Path, *, required: Sequence[str], optional: Sequence[str] = (), delimiter: str = ","
+    path: Path,
+    *,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    delimiter: str = ",",
+    names: Mapping[str, str] = {},
 ) -> Iterator[TextBatch]:
-    """Stream `path` (plain, .gz, .bz2). Raises `FileRefused` before the first batch when the file as a whole is wrong."""
-    header = check_file(path, required=required, optional=optional, delimiter=delimiter)
+    """Stream `path` (delimited text, plain or .gz or .bz2; .parquet; .xlsx). `names` says what a column of the file is called here,
+    nothing for one to pass over. Raises `FileRefused` before the first batch when the file as a whole is wrong."""
+    header = check_file(path, required=required, optional=optional, delimiter=delimiter, names=names)
+    here = [names.get(column, column) for column in header]
+    for batch in sheets.read(path) if sheets.is_sheet(path) else _read_text(path, header, delimiter):
+        columns = dict(zip(here, batch.columns.columns, strict=True))
+        columns.pop("", None)
+        yield TextBatch(batch.rows, pa.RecordBatch.from_pydict(columns), batch.rejects, batch.broken)
+
+
+def _read_text(path: Path, header: list[str], delimiter: str) -> Iterator[TextBatch]:
     short: list[Reject] = []
     broken: list[dict[str, str | None]] = []
 
@@ -76,10 +71,21 @@ def read(
         raise FileRefused(field="file", why=f"{path.name} cannot be read: {error}") from None
 
 
-def check_file(path: Path, *, required: Sequence[str], optional: Sequence[str] = (), delimiter: str = ",") -> list[str]:
-    """The header of `path`. Raises `FileRefused` when the file as a whole is wrong."""
-    header = _header(path, delimiter)
-    _check_header(header, required, optional, delimiter)
+def check_file(
+    path: Path,
+    *,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    delimiter: str = ",",
+    names: Mapping[str, str] = {},
+) -> list[str]:
+    """The header of `path`, as it stands there. Raises `FileRefused` when the file as a whole is wrong."""
+    header = sheets.header(path) if sheets.is_sheet(path) else _header(path, delimiter)
+    absent = sorted(set(names) - set(header))
+    if absent:
+        raise FileRefused(field="file", why=f"the header lacks {', '.join(absent)}; it has {', '.join(header)}")
+    named = [names.get(column, column) for column in header]
+    _check_header([column for column in named if column], required, optional, delimiter)
     return header
 
 

@@ -65,6 +65,22 @@ async def offer_enrolment(store: str, till: str, *, at: datetime) -> Enrolment:
     return Enrolment(store=store, till=till, code=shown, expires_at=expires_at)
 
 
+async def plan_till(store: str, till: str) -> bool:
+    """Make a till that no device is yet; whether there was none. Raises `UnknownStore`, `InvalidInput`."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", till):
+        raise InvalidInput(field="code", why="1 to 32 letters, digits, - or _")
+    async with database.transaction():
+        if not await database.value("SELECT true FROM stores.store WHERE code = $1", store):
+            raise UnknownStore(code=store)
+        made = await database.execute(
+            "INSERT INTO stores.till (store_id, code) SELECT id, $2 FROM stores.store WHERE code = $1 "
+            "ON CONFLICT (store_id, code) DO NOTHING",
+            store,
+            till,
+        )
+    return bool(made)
+
+
 async def take_up_enrolment(code: str, *, at: datetime) -> tuple[TillIdentity, str]:
     """Spend a one-time code; the till, and the device's credential. Raises `EnrolmentRefused`."""
     credential = new_secret(CREDENTIAL_PREFIX)

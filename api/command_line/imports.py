@@ -1,14 +1,20 @@
-"""regulars import …"""
+"""regulars import … and regulars export"""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from api.command_line.running import as_json, console, progress, run, show
+from api.imports.exporting import Exported, Kind, export
+from api.imports.members import MemberImport, import_members, undo_import
 from api.imports.receipts import ReceiptImport, import_receipts
-from api.imports.tables import TableImport, import_members, import_products, import_stores
+from api.imports.tables import TableImport, import_products, import_staff, import_stores, import_tills
+from membership.import_undoing import MembersUndone
+from stores.import_runs import import_runs
 from stores.profiles import RECEIPT_PROFILES
 
 file = click.argument("file", type=click.Path(path_type=Path))
@@ -80,9 +86,124 @@ def _table_command(name: str, work: Callable[..., Awaitable[TableImport]], help_
 for _name, _work, _help in (
     ("stores", import_stores, "Stores by code."),
     ("products", import_products, "Products by SKU."),
-    ("members", import_members, "Members by external reference."),
+    ("staff", import_staff, "Staff by e-mail; they are invited to choose a password."),
+    ("tills", import_tills, "Tills by store and code."),
 ):
     _table_command(_name, _work, _help)
+
+
+@imports.command()
+@file
+@click.option("--profile", help="A saved set of column names.")
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="What a column is called here; COLUMN= passes over it.",
+)
+@click.option("--save-as", help="Keep the mapping under this name.")
+@click.option(
+    "--existing",
+    type=click.Choice(["skip", "update", "reject"]),
+    default="skip",
+    show_default=True,
+    help="What becomes of a row whose reference is a member's already.",
+)
+@dry_run
+@delimiter
+@as_json
+def members(
+    file: Path,
+    profile: str | None,
+    mapped: tuple[str, ...],
+    save_as: str | None,
+    existing: Any,
+    dry_run: bool,
+    delimiter: str,
+    as_json: bool,
+) -> None:
+    """Members by external reference, from CSV, Parquet or Excel. The same command again goes on where a run was stopped."""
+    names = {column: field for column, _, field in (pair.partition("=") for pair in mapped)}
+
+    async def work() -> MemberImport:
+        with progress("Importing members", quiet=as_json) as bar:
+            return await import_members(
+                file,
+                existing=existing,
+                profile=profile,
+                names=names,
+                save_as=save_as,
+                dry_run=dry_run,
+                delimiter=delimiter,
+                progress=bar,
+            )
+
+    result = run(work)
+
+    def words() -> None:
+        again = f" (gone on after {result.resumed_after:,})" if result.resumed_after else ""
+        console.print(
+            f"{'[yellow]Dry run:[/] ' if result.dry_run else ''}{result.rows:,} rows in {result.seconds} s{again}: {result.added:,} added, "
+            f"{result.changed:,} changed, {result.unchanged:,} unchanged."
+        )
+        if result.diff:
+            console.print(f"{result.diff} says what each row would do.")
+        if result.id is not None:
+            console.print(f"To take it back: regulars import undo {result.id}")
+        _rejected(result.rejected, result.rejects)
+
+    show(result, as_json=as_json, otherwise=words)
+
+
+@imports.command()
+@click.argument("import_id", type=int)
+@as_json
+def undo(import_id: int, as_json: bool) -> None:
+    """Take an import of members back: what it added goes, what it changed is as it was."""
+
+    async def work() -> MembersUndone:
+        return await undo_import(import_id, at=datetime.now(UTC))
+
+    result = run(work)
+
+    def words() -> None:
+        console.print(
+            f"{result.removed:,} members removed, {result.restored:,} as they were before. {result.kept:,} stay, because they have "
+            "bought or been served since."
+        )
+
+    show(result, as_json=as_json, otherwise=words)
+
+
+@imports.command()
+@as_json
+def runs(as_json: bool) -> None:
+    """The imports there were, the newest first."""
+    result = run(import_runs)
+
+    def words() -> None:
+        for each in result:
+            console.print(
+                f"{each.id:>6}  {each.started_at:%Y-%m-%d %H:%M}  {each.kind:<9} {each.status:<9} {each.counts}  {each.file}"
+            )
+
+    show({"items": msgspec.to_builtins(result)}, as_json=as_json, otherwise=words)
+
+
+@click.command("export")
+@click.argument("kind", type=click.Choice(["stores", "products", "members", "receipts"]))
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json
+def exports(kind: Kind, file: Path, as_json: bool) -> None:
+    """Write stores, products, members or receipt lines to FILE (.csv, .parquet, .xlsx), as the imports read them."""
+
+    async def work() -> Exported:
+        with progress(f"Exporting {kind}", quiet=as_json) as bar:
+            return await export(kind, file, progress=bar)
+
+    result = run(work)
+    show(result, as_json=as_json, otherwise=lambda: console.print(f"{result.rows:,} rows in {result.file}"))
 
 
 def _rejected(count: int, where: str | None) -> None:

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "doctor": ("operation", "doctor"),
     "demo": ("demo", "demo"),
     "import": ("imports", "imports"),
+    "export": ("imports", "exports"),
     "segment": ("segment", "segment"),
     "ledger": ("ledger", "ledger"),
     "campaign": ("campaign", "campaign"),

@@ -17,8 +17,9 @@ from api.demo.outbox import outbox
 from api.demo.people import LAST_HIRED, SignIns, hire_demo_staff
 from api.demo.till import TillVisit, visit_till
 from api.demo.window import Planted, shop_in_window, synthetic_contacts
+from api.imports.members import import_members
 from api.imports.receipts import ReceiptImport, import_receipts
-from api.imports.tables import import_members, import_products, import_stores
+from api.imports.tables import import_products, import_stores
 from campaigns.dispatch import dispatch
 from campaigns.launch import launch
 from campaigns.planning import Draft, Expected, Offer, draft

@@ -16,10 +16,11 @@ from loyalty.history import HistoryAward, award_imported, lock_accounts_of_impor
 from membership.consumption import roll_up_imported
 from membership.registration import Source, identify, register_references
 from stores import history
+from stores.batches import Reject, TextBatch
 from stores.chain import Chain, found, the_chain
 from stores.history_reading import LineBatch, read_lines
 from stores.profiles import ReceiptProfile, receipt_profile
-from stores.tabular import Reject, TextBatch, check_file, read
+from stores.tabular import check_file, read
 
 Progress = Callable[[int], None]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from api.exports import write_csv
+from stores.batches import Reject
 from stores.errors import FileRefused
-from stores.tabular import Reject
 
 
 def reject_path(source: Path) -> Path:

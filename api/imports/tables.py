@@ -1,4 +1,4 @@
-"""Importing stores, products and members: one row, one thing."""
+"""Importing stores, products and staff: one row, one thing."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -9,16 +9,19 @@ from typing import Any, TypeVar
 import msgspec
 
 import database
+from api.access.links import mail_link
 from api.imports.receipts import Progress
 from api.imports.rejects import reject_path, write_rejects
-from errors import DomainError
-from membership.registration import Source
-from membership.registration_many import MemberRow, register_many
+from errors import DomainError, InvalidInput
+from stores.batches import Reject
 from stores.branches import Branch, open_store
 from stores.catalogue import Product, stock
 from stores.chain import Chain, the_chain
+from stores.errors import EmailTaken
 from stores.money import parsed
-from stores.tabular import Reject, read
+from stores.staff import Role, hire, staff_by_id
+from stores.tabular import read
+from stores.tills import plan_till
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 CHUNK_ROWS = 5_000
@@ -37,7 +40,7 @@ class TableImport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProductRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One product in a file; prices are decimals such as 12.50."""
+    """One product in a file; prices are decimals such as 12.50, attributes `author=Orwell; format=paperback`."""
 
     sku: str
     name: str = ""
@@ -46,8 +49,10 @@ class ProductRow(msgspec.Struct, frozen=True, kw_only=True):
     price: str | None = None
     cost: str | None = None
     kind: str = "goods"
+    tax_class: str = ""
     warranty_months: int | None = None
     replacement_days: int | None = None
+    attributes: str | None = None
 
 
 class _DryRunDone(Exception):
@@ -98,18 +103,58 @@ async def import_products(path: Path, **options: Any) -> TableImport:
     return await _import(path, ProductRow, write, **options)
 
 
-async def import_members(path: Path, **options: Any) -> TableImport:
-    """Members by external reference; one that exists is left as it is."""
-    chain = await the_chain()
+class StaffRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One member of staff in a file; `stores` are codes parted by semicolons. They are invited by mail."""
 
-    async def write(rows: list[tuple[int, MemberRow]]) -> Outcome:
-        done = await register_many(
-            [row for _, row in rows], chain=chain, source=Source(channel="import"), at=datetime.now(UTC)
-        )
-        rejects = [Reject(rows[refused.place][0], refused.column, refused.reason) for refused in done.refused]
-        return Outcome(added=done.added, unchanged=done.unchanged, rejects=rejects)
+    email: str
+    name: str
+    role: Role
+    stores: str = ""
 
-    return await _import(path, MemberRow, write, **options)
+
+async def import_staff(path: Path, **options: Any) -> TableImport:
+    """Staff by e-mail; who has an account is left as they are, the others are invited to choose a password."""
+
+    async def write(rows: list[tuple[int, StaffRow]]) -> Outcome:
+        rejects, added, unchanged = [], 0, 0
+        for number, row in rows:
+            try:
+                async with database.transaction(inner="savepoint"):
+                    codes = [code.strip() for code in row.stores.split(";") if code.strip()]
+                    staff_id = await hire(email=row.email, name=row.name, role=row.role, password=None, stores=codes)
+                    await mail_link(await staff_by_id(staff_id), "invitation", at=datetime.now(UTC))
+                added += 1
+            except EmailTaken:
+                unchanged += 1
+            except DomainError as error:
+                rejects.append(Reject(number, str(error.facts.get("field", "")), str(error)))
+        return Outcome(added=added, unchanged=unchanged, rejects=rejects)
+
+    return await _import(path, StaffRow, write, **options)
+
+
+class TillRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One till in a file. Its device is enrolled where it stands, by a one-time code."""
+
+    store: str
+    code: str
+
+
+async def import_tills(path: Path, **options: Any) -> TableImport:
+    """Tills by store and code; one that exists is left as it is."""
+
+    async def write(rows: list[tuple[int, TillRow]]) -> Outcome:
+        rejects, added, unchanged = [], 0, 0
+        for number, row in rows:
+            try:
+                made = await plan_till(row.store, row.code)
+            except DomainError as error:
+                rejects.append(Reject(number, str(error.facts.get("field", "store")), str(error)))
+                continue
+            added, unchanged = added + made, unchanged + (not made)
+        return Outcome(added=added, unchanged=unchanged, rejects=rejects)
+
+    return await _import(path, TillRow, write, **options)
 
 
 def _product(row: ProductRow, chain: Chain) -> Product:
@@ -118,8 +163,15 @@ def _product(row: ProductRow, chain: Chain) -> Product:
         for name in ("price", "cost")
         if (value := getattr(row, name)) is not None
     }
-    same = {name: getattr(row, name) for name in row.__struct_fields__ if name not in ("price", "cost")}
-    return msgspec.convert({**same, **money}, Product)
+    same = {name: getattr(row, name) for name in row.__struct_fields__ if name not in ("price", "cost", "attributes")}
+    return msgspec.convert({**same, **money, "attributes": _attributes(row.attributes)}, Product)
+
+
+def _attributes(text: str | None) -> dict[str, str]:
+    parts = [part.partition("=") for part in (text or "").split(";") if part.strip()]
+    if any(not between for _, between, _ in parts):
+        raise InvalidInput(field="attributes", why=f"{text!r} is not like author=Orwell; format=paperback")
+    return {name.strip(): value.strip() for name, _, value in parts}
 
 
 async def _import(

@@ -68,6 +68,10 @@ HELD: Final[tuple[Held, ...]] = (
     Held(table="membership.contact", erase="UPDATE membership.contact SET note = '' WHERE member_id = ANY($1)"),
     Held(table="membership.advisor", erase="DELETE FROM membership.advisor WHERE member_id = ANY($1)"),
     Held(
+        table="membership.import_change",
+        erase="DELETE FROM membership.import_change WHERE member_id = ANY($1)",
+    ),
+    Held(
         table="membership.referral",
         of="t.referee_id = ANY($1) OR t.referrer_id = ANY($1)",
         erase="UPDATE membership.referral SET device = NULL WHERE referee_id = ANY($1)",

@@ -19,6 +19,7 @@ from membership.custom_fields import (
     remove_field,
 )
 from membership.custom_values import CustomField
+from stores.import_runs import profiles_naming
 
 
 class CustomFieldList(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +87,8 @@ class MemberFieldController(Controller):
     ) -> Response[None]:
         async def write() -> None:
             before = await custom_field(code)
-            await remove_field(code, discard=discard)
+            used_by = [f"import profile {name}" for name in await profiles_naming(f"custom.{code}")]
+            await remove_field(code, discard=discard, used_by=used_by)
             await audit(request.user, "member_field.removed", f"member-field:{code}", before=before)
 
         return await once(request, idempotency_key, write, status=204)
