@@ -26,8 +26,10 @@ from api.pages.controller import PageController
 from api.problems import HANDLERS
 from api.routes.advising import AdvisingController
 from api.routes.campaigns import CampaignController
+from api.routes.chain import ChainController
 from api.routes.duplicates import DuplicateController
 from api.routes.health import HealthController
+from api.routes.imports import ImportController
 from api.routes.keys import KeyController
 from api.routes.loyalty import RedemptionController, RewardController
 from api.routes.member_fields import MemberFieldController
@@ -61,7 +63,9 @@ CONTROLLERS: Final = (
     PasswordController,
     StaffController,
     KeyController,
+    ChainController,
     StoreController,
+    ImportController,
     ProductController,
     MemberController,
     MergeController,

@@ -5,6 +5,7 @@ The modules below are the public surface; names with an underscore are each modu
 
 __all__ = [
     "advising",
+    "birthdays",
     "cards",
     "consent",
     "consumption",

@@ -1,8 +1,11 @@
 """The member's number: an EAN-13 that any till scanner reads (GS1 restricted-circulation prefix 20-29)."""
 
 import io
+from datetime import datetime
+from typing import Literal
 
 import barcode
+import msgspec
 import segno
 from barcode.writer import SVGWriter
 
@@ -50,6 +53,24 @@ async def card_of_member(member_id: int) -> str:
     return str(
         await database.value("SELECT number FROM membership.card WHERE member_id = $1 AND status = 'active'", member_id)
     )
+
+
+class CardShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A card that leads to a member: the one in use, replaced ones, and those of members who became part of them."""
+
+    number: str
+    status: Literal["active", "replaced", "merged"]
+    issued_at: datetime
+
+
+async def cards_of(member_id: int) -> list[CardShown]:
+    """Every card that leads, or led, to a member, the one in use first."""
+    rows = await database.rows(
+        "SELECT number, CASE WHEN member_id <> $1 THEN 'merged' ELSE status END AS status, issued_at FROM membership.card "
+        "WHERE member_id = ANY(SELECT membership.everyone_in($1)) ORDER BY member_id <> $1, status, issued_at, number",
+        member_id,
+    )
+    return [CardShown(**dict(row)) for row in rows]
 
 
 async def replace_card(number: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 import database
+from membership.birthdays import Birthdays
 from membership.cards import member_of_card
 from membership.custom_values import Condition, Values
 from stores.scope import Scope, codes, in_scope
@@ -61,19 +62,24 @@ async def members(
     tag: str | None = None,
     stores: Scope = None,
     custom: Condition | None = None,
+    born: Birthdays | None = None,
 ) -> list[MemberSummary]:
     """Active members, the newest first, from before the member `before`; with `stores` those whose home is one of them; with
-    `custom` those whose own fields say so."""
+    `custom` those whose own fields say so; with `born` those whose birthday it is."""
     rows = await database.rows(
         f"{SUMMARY} LEFT JOIN stores.store ON store.id = home_store_id WHERE member.status = 'active' "
         "AND ($1::bigint IS NULL OR member.id < $1) AND ($3::text IS NULL OR store.code = $3) "
         f"AND ($4::text IS NULL OR $4 = ANY(tags)) AND {in_scope('home_store_id', 5)} "
-        f"{'AND ' + custom.sql.format('$6') if custom else ''} ORDER BY member.id DESC LIMIT $2",
+        "AND ($6::text[] IS NULL OR EXISTS (SELECT FROM unnest($6::text[], $7::int[]) b (zone, day) "
+        "WHERE b.zone = coalesce(store.time_zone, (SELECT time_zone FROM stores.chain)) AND b.day = birth_month * 100 + birth_day)) "
+        f"{'AND ' + custom.sql.format('$8') if custom else ''} ORDER BY member.id DESC LIMIT $2",
         before,
         limit,
         home_store,
         tag,
         codes(stores),
+        born.zones if born else None,
+        born.days if born else None,
         *([custom.argument] if custom else []),
     )
     return [MemberSummary(**dict(row)) for row in rows]

@@ -37,6 +37,7 @@ PERMISSIONS: Final[dict[str, frozenset[str]]] = {
     "members:override": frozenset({"store_manager", "administrator"}),
     "members:merge": frozenset({"store_manager", "administrator"}),
     "members:policy": _ADMINISTRATOR,
+    "imports:write": _ADMINISTRATOR,
     "members:privacy": _ADMINISTRATOR,
     "service:read": _SHOP,
     "service:write": _SHOP,

@@ -218,7 +218,11 @@ _EXAMPLES: Final[dict[str, Any]] = {
     "MemberChange": {"language": "en", "tags": ["tea", "no nuts"]},
     "View360": {
         "member": _MEMBER,
+        "cards": [{"number": _CARD, "status": "active", "issued_at": "2026-03-01T10:12:00+08:00"}],
+        "birthday_in_days": 183,
+        "advisor": None,
         "consents": [_CONSENT],
+        "consents_waiting": [],
         "consumption": {
             "first_purchase": "2026-03-01T10:15:00+08:00",
             "last_purchase": "2026-03-01T10:15:00+08:00",
@@ -236,6 +240,8 @@ _EXAMPLES: Final[dict[str, Any]] = {
         "score": None,
         "vouchers": [],
         "receipts": [_RECEIPT_LISTED],
+        "tickets": [],
+        "tasks": [],
         "timeline": [_EVENT],
     },
     "TimelinePage": {"items": [_EVENT], "next": "Wzg4MTIwXQ"},

@@ -48,6 +48,17 @@ _TASK: Final = {
     "done_at": None,
 }
 
+_IMPORT: Final = {
+    "id": 4,
+    "kind": "members",
+    "file": "members.xlsx",
+    "status": "finished",
+    "rows_done": 12000,
+    "counts": {"rows": 12000, "added": 12000, "changed": 0, "unchanged": 0},
+    "started_at": "2026-03-02T10:15:00+08:00",
+    "undone_at": None,
+}
+
 MEMBER_EXAMPLES: Final[dict[str, Any]] = {
     "Apart": {"reason": _REASON},
     "MergeAsked": {"other": _OTHER, "reason": "One person with two phones"},
@@ -102,6 +113,17 @@ MEMBER_EXAMPLES: Final[dict[str, Any]] = {
         ],
         "next": None,
     },
+    "Chain": {
+        "name": "Kedai Kita",
+        "currency": "MYR",
+        "region": "MY",
+        "language": "ms",
+        "time_zone": "Asia/Kuala_Lumpur",
+    },
+    "ChainChange": {"name": "Kedai Kita"},
+    "ImportRun": _IMPORT,
+    "ImportPage": {"items": [_IMPORT], "next": None},
+    "MembersUndone": {"removed": 11998, "restored": 0, "kept": 2},
     "PairList": {
         "items": [
             {

@@ -27,7 +27,9 @@ from loyalty.statement import (
     tier_of,
 )
 from loyalty.tiers import TierProgress
-from membership.cards import barcode_svg, card_of_member, member_of_card, qr_svg, replace_card
+from membership.advising import Advisor, advisor_of
+from membership.birthdays import DAYS_MAX, birthdays, days_until, today_of
+from membership.cards import CardShown, barcode_svg, card_of_member, cards_of, member_of_card, qr_svg, replace_card
 from membership.consent import ConsentGiven, CurrentConsent, current_consents, record_consent
 from membership.consumption import Consumption, consumption_of
 from membership.custom_fields import custom_fields
@@ -38,6 +40,8 @@ from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, mem
 from membership.receipts import MemberReceipt, last_basket, receipts_of
 from membership.registration import Registration, Source, register
 from membership.search import search
+from membership.tasks import Task, tasks
+from membership.tickets import Ticket, tickets
 from segmentation.cross_sell import suggest
 from segmentation.rfm import MemberScore, score_of
 from stores.errors import UnknownStore
@@ -91,7 +95,11 @@ class View360(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     member: MemberProfile
+    cards: list[CardShown]
+    birthday_in_days: int | None
+    advisor: Advisor | None
     consents: list[CurrentConsent]
+    consents_waiting: list[ConsentAsked]
     consumption: Consumption
     average_days_between: float | None
     points: Balance
@@ -100,6 +108,8 @@ class View360(msgspec.Struct, frozen=True, kw_only=True):
     score: MemberScore | None
     vouchers: list[VoucherShown]
     receipts: list[MemberReceipt]
+    tickets: list[Ticket]
+    tasks: list[Task]
     timeline: list[TimelineEvent]
 
 
@@ -152,6 +162,14 @@ class MemberController(Controller):
             str | None,
             QueryParameter(description="A condition on a field of the chain's own: `shoe_size>=42`.", max_length=600),
         ] = None,
+        birthday_within: Annotated[
+            int | None,
+            QueryParameter(
+                description="Only members whose birthday is at most so many days away, 0 being today, by their store's clock.",
+                ge=0,
+                le=DAYS_MAX,
+            ),
+        ] = None,
     ) -> MemberList:
         if q.strip():
             return MemberList(items=await search(q, limit=limit))
@@ -162,6 +180,7 @@ class MemberController(Controller):
             tag=tag,
             stores=request.user.stores,
             custom=None if custom is None else condition(await custom_fields(), custom),
+            born=None if birthday_within is None else await birthdays(datetime.now(UTC), within_days=birthday_within),
         )
         items, after = page(found, limit, lambda member: [member.id])
         return MemberList(items=items, next=after)
@@ -217,10 +236,16 @@ class MemberController(Controller):
     async def view_360(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> View360:
         now = datetime.now(UTC)
         member_id, seen = await _seen(request, number, "profile"), request.user.stores
-        bought = await consumption_of(member_id, stores=seen)
+        bought, member = await consumption_of(member_id, stores=seen), await profile(number)
         return View360(
-            member=await profile(number),
+            member=member,
+            cards=await cards_of(member_id),
+            birthday_in_days=None
+            if member.birth_month is None or member.birth_day is None
+            else days_until(member.birth_month, member.birth_day, await today_of(member_id, now)),
+            advisor=await advisor_of(member_id),
             consents=await current_consents(member_id),
+            consents_waiting=await waiting_of(member_id, now),
             consumption=bought,
             average_days_between=bought.average_days,
             points=await balance(member_id, now),
@@ -229,6 +254,8 @@ class MemberController(Controller):
             score=await score_of(member_id) if seen is None else None,
             vouchers=await open_vouchers(member_id, now),
             receipts=await receipts_of(member_id, limit=10, stores=seen),
+            tickets=await tickets(member_id=member_id, limit=10, stores=seen),
+            tasks=await tasks(member_id=member_id, still_open=True, limit=10, stores=seen),
             timeline=await timeline(member_id, limit=20, stores=seen),
         )
 

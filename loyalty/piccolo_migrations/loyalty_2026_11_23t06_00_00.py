@@ -21,9 +21,13 @@ CREATE TABLE loyalty.referral_rule (
 );
 COMMENT ON COLUMN loyalty.referral_rule.window_days IS 'how long the first purchase has to stay unreturned';
 INSERT INTO loyalty.referral_rule DEFAULT VALUES;
+
+-- Processes keep the chain's settings with the programme.
+CREATE TRIGGER revise AFTER UPDATE ON stores.chain FOR EACH STATEMENT EXECUTE FUNCTION loyalty.revise();
 """
 
 BACKWARDS = """
+DROP TRIGGER revise ON stores.chain;
 DROP TABLE loyalty.referral_rule;
 """
 

@@ -122,7 +122,7 @@ async def test_a_mapping_profile_names_the_columns_of_somebody_elses_file() -> N
     assert (await import_members(file, profile="old-crm")).added == 1
     with pytest.raises(NotFound):
         await import_members(file, profile="unknown")
-    with pytest.raises(FileRefused, match="lacks .*Kad"):
+    with pytest.raises(FileRefused, match=r"lacks .*Kad"):
         await import_members(written("external_ref,name\nM2,B\n"), profile="old-crm")
 
 
