@@ -54,9 +54,9 @@ def similarity(one: str, other: str) -> float:
     return fuzz.token_sort_ratio(fold(one), fold(other)) / 100
 
 
-def misspelt(word: str, name: str) -> bool:
-    """Whether a word is one of a name's with one letter wrong, missing, too many, or two swapped."""
-    return any(OSA.distance(word, each, score_cutoff=1) <= 1 for each in words(name) + search_text(name).split())
+def misspelt(word: str, search: str) -> bool:
+    """Whether a word is one of a search text's with one letter wrong, missing, too many, or two swapped."""
+    return any(OSA.distance(word, each, score_cutoff=1) <= 1 for each in search.split())
 
 
 def prefix_query(text: str) -> str | None:

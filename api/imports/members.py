@@ -86,6 +86,8 @@ async def import_members(
     write_rejects(rejects, load.rejects)
     if result.id is not None:
         await finish(result.id)
+        # So that the next query is planned for what is there now.
+        await database.execute("ANALYZE membership.member, membership.card, membership.event")
     return msgspec.structs.replace(
         result, seconds=round(time.perf_counter() - started, 3), rejects=str(rejects) if load.rejects else None
     )

@@ -12,8 +12,8 @@ import pytest
 
 import database
 from api.exports import safe_cell, write_csv
+from api.imports.members import import_members
 from api.imports.rejects import reject_path
-from api.imports.tables import import_members
 from api.openapi.document import document, operations
 from errors import DomainError
 from membership.cards import member_of_card

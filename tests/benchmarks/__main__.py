@@ -20,6 +20,7 @@ for name in ("DATABASE_URL", "REDIS_URL"):
 
 from tests.benchmarks.checkout import bench_checkout  # noqa: E402  (the environment first)
 from tests.benchmarks.importing import bench_import  # noqa: E402
+from tests.benchmarks.members import bench_members  # noqa: E402
 from tests.benchmarks.result import Result, as_table  # noqa: E402
 from tests.benchmarks.scoring import bench_rfm  # noqa: E402
 
@@ -39,9 +40,15 @@ async def _real_data() -> list[Result]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--seconds", type=int, default=10, help="how long each load runs")
+    parser.add_argument("--members", type=int, default=1_000_000, help="how many members to import and search")
+    parser.add_argument("--only", choices=["members", "rest"])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    results = asyncio.run(_real_data()) + bench_checkout(Path(_home), seconds=arguments.seconds)
+    results: list[Result] = []
+    if arguments.only != "members":
+        results += asyncio.run(_real_data()) + bench_checkout(Path(_home), seconds=arguments.seconds)
+    if arguments.only != "rest":
+        results += bench_members(Path(_home), members=arguments.members)
     if arguments.json:
         print(json.dumps([result.__dict__ for result in results]))
     else:

