@@ -27,6 +27,7 @@ from api.problems import HANDLERS
 from api.routes.advising import AdvisingController
 from api.routes.campaigns import CampaignController
 from api.routes.chain import ChainController
+from api.routes.consents import ConsentController
 from api.routes.duplicates import DuplicateController
 from api.routes.health import HealthController
 from api.routes.imports import ImportController
@@ -40,6 +41,7 @@ from api.routes.operation import MetricsController, OperationController
 from api.routes.opt_ins import OptInController
 from api.routes.password_resets import PasswordController
 from api.routes.privacy import PrivacyController
+from api.routes.profile import ProfileController
 from api.routes.referrals import ReferralController
 from api.routes.second_factor import SecondFactorController
 from api.routes.segmentation import SegmentationController
@@ -68,6 +70,8 @@ CONTROLLERS: Final = (
     ImportController,
     ProductController,
     MemberController,
+    ProfileController,
+    ConsentController,
     MergeController,
     PrivacyController,
     OptInController,

@@ -11,19 +11,8 @@ from loyalty.errors import OpenHolds, UnmergeRefused
 from loyalty.ledger import Account, Posting, credit, debit, lock_account, lock_account_by_id, restore
 from loyalty.lots import LotUse
 from membership.cards import card_of_member, member_of_card
-from membership.merging import (
-    Merge,
-    absorb,
-    journal,
-    journalled,
-    lock_pair,
-    merge_of,
-    move,
-    move_back,
-    open_merge,
-    receipts_since,
-    release,
-)
+from membership.merge_journal import Merge, journal, journalled, move, move_back
+from membership.merging import absorb, lock_pair, merge_of, open_merge, receipts_since, release
 
 
 class Merged(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ The modules below are the public surface; names with an underscore are each modu
 
 __all__ = [
     "advising",
+    "assigning",
     "birthdays",
     "cards",
     "consent",
@@ -17,6 +18,10 @@ __all__ = [
     "editing",
     "errors",
     "import_undoing",
+    "member_rows",
+    "merge_consent",
+    "merge_journal",
+    "merge_profile",
     "merging",
     "names",
     "opting_in",

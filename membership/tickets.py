@@ -8,13 +8,13 @@ import msgspec
 
 import database
 from errors import InvalidInput, NotFound
+from membership.assigning import check_assignee, next_assignee
 from membership.errors import TicketMoveRefused
-from membership.policy import Assignment, member_policy
+from membership.policy import member_policy
 from stores.changes import given
-from stores.errors import UnknownStaff, UnknownStore
+from stores.errors import UnknownStore
 from stores.hours import Hours, after_open_seconds, open_seconds
 from stores.scope import Scope, codes, in_scope
-from stores.staff import BOUND_ROLES
 
 Category = Literal["complaint", "question", "request", "praise", "other"]
 Priority = Literal["low", "normal", "high", "urgent"]
@@ -99,9 +99,9 @@ async def open_ticket(member_id: int, opened: TicketOpened, *, staff_id: int | N
         store = await _locked_store(opened.store)
         assignee = opened.assignee_id
         if assignee is not None:
-            await _check_assignee(assignee, store["id"])
+            await check_assignee(assignee, store["id"])
         else:
-            assignee = await _next_assignee(store["id"], policy.ticket_assignment)
+            assignee = await next_assignee(store["id"], policy.ticket_assignment)
         minutes: int = getattr(policy, f"sla_minutes_{opened.priority}")
         ticket_id = await database.value(
             "INSERT INTO membership.ticket (member_id, store_id, category, priority, subject, assignee_id, assigned_at, opened_by, "
@@ -144,7 +144,7 @@ async def change_ticket(ticket_id: int, change: TicketChange, *, at: datetime, s
             became["sla_minutes"] = getattr(await member_policy(), f"sla_minutes_{values['priority']}")
         if "assignee_id" in values:
             if values["assignee_id"] is not None:
-                await _check_assignee(values["assignee_id"], row["store_id"])
+                await check_assignee(values["assignee_id"], row["store_id"])
             became["assignee_id"] = values["assignee_id"]
             became["assigned_at"] = at if values["assignee_id"] is not None else None
         became |= _clock(row, store, status, became.get("sla_minutes", row["sla_minutes"]), at)
@@ -262,32 +262,6 @@ async def _locked(ticket_id: int, stores: Scope) -> database.Row:
     if row is None:
         raise NotFound(kind="ticket", name=ticket_id)
     return row
-
-
-_OF_STORE: Final = (
-    "FROM stores.staff JOIN stores.staff_store ON staff_id = staff.id AND store_id = $1 "
-    "WHERE active AND role = ANY($2::text[]) "
-)
-
-
-async def _check_assignee(staff_id: int, store_id: int) -> None:
-    if not await database.value(f"SELECT true {_OF_STORE} AND staff.id = $3", store_id, sorted(BOUND_ROLES), staff_id):
-        raise UnknownStaff(staff_id=staff_id)
-
-
-async def _next_assignee(store_id: int, rule: Assignment) -> int | None:
-    """The least busy of the store's staff, and among them who has waited longest; or simply the latter."""
-    if rule == "none":
-        return None
-    order = "last NULLS FIRST, id" if rule == "round_robin" else "busy, last NULLS FIRST, id"
-    chosen: int | None = await database.value(
-        "SELECT id FROM (SELECT staff.id, (SELECT count(*) FROM membership.ticket t WHERE t.assignee_id = staff.id "
-        "AND t.status NOT IN ('resolved', 'closed')) AS busy, (SELECT max(assigned_at) FROM membership.ticket t "
-        f"WHERE t.assignee_id = staff.id) AS last {_OF_STORE}) s ORDER BY {order} LIMIT 1",
-        store_id,
-        sorted(BOUND_ROLES),
-    )
-    return chosen
 
 
 async def _write(ticket_id: int, text: str, staff_id: int | None, at: datetime) -> None:

@@ -15,8 +15,9 @@ from api.imports.rejects import reject_path, write_rejects
 from membership.custom_fields import custom_fields
 from membership.custom_values import WORDS_FOR_YES
 from membership.import_undoing import MembersUndone, undo_members
+from membership.member_rows import MemberRow
 from membership.registration import Source
-from membership.registration_many import Difference, Existing, ManyRegistered, MemberRow, register_many
+from membership.registration_many import Difference, Existing, ManyRegistered, register_many
 from stores.batches import Reject
 from stores.chain import Chain, the_chain
 from stores.errors import FileRefused, ImportNotUndoable

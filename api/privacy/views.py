@@ -1,12 +1,15 @@
 """The access log: who looked at which member, at what of them, when and from where."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
+from litestar import Request
 
 import database
 from api.access.permissions import Principal
 from api.operation.context import current_request
+from membership.cards import member_of_card
 
 
 class ProfileView(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,3 +48,10 @@ async def views_of(member_id: int, *, before: int | None = None, limit: int = 50
         limit,
     )
     return [ProfileView(**dict(row)) for row in rows]
+
+
+async def seen_by(request: Request[Principal, Any, Any], number: str, part: str) -> int:
+    """The id of the member whose card it is, noted as looked at. Raises as `member_of_card` does."""
+    member_id = await member_of_card(number)
+    await note_view(request.user, member_id, part)
+    return member_id

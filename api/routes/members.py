@@ -13,40 +13,16 @@ from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit, redacted
 from api.paging import Cursor, Limit, number_at, page
 from api.privacy.erasing import erase
-from api.privacy.views import note_view
-from api.routes.stores import SuggestionList
-from loyalty.statement import (
-    Balance,
-    EntryShown,
-    LotShown,
-    VoucherShown,
-    balance,
-    entries,
-    lots,
-    open_vouchers,
-    tier_of,
-)
-from loyalty.tiers import TierProgress
-from membership.advising import Advisor, advisor_of
-from membership.birthdays import DAYS_MAX, birthdays, days_until, today_of
-from membership.cards import CardShown, barcode_svg, card_of_member, cards_of, member_of_card, qr_svg, replace_card
-from membership.consent import ConsentGiven, CurrentConsent, current_consents, record_consent
-from membership.consumption import Consumption, consumption_of
+from api.privacy.views import seen_by
+from membership.birthdays import DAYS_MAX, birthdays
+from membership.cards import barcode_svg, card_of_member, member_of_card, qr_svg, replace_card
 from membership.custom_fields import custom_fields
 from membership.custom_values import condition
 from membership.editing import MemberChange, change_member, locked_profile
-from membership.opting_in import ConsentAsked, waiting_of
-from membership.profiles import MemberProfile, MemberSummary, TimelineEvent, members, profile, timeline
-from membership.receipts import MemberReceipt, last_basket, receipts_of
+from membership.profiles import MemberProfile, MemberSummary, members, profile
 from membership.registration import Registration, Source, register
 from membership.search import search
-from membership.tasks import Task, tasks
-from membership.tickets import Ticket, tickets
-from segmentation.cross_sell import suggest
-from segmentation.rfm import MemberScore, score_of
 from stores.errors import UnknownStore
-
-Kind = Annotated[str | None, QueryParameter(name="kind", description="Only those of this kind.", max_length=64)]
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,59 +34,6 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 class MemberList(msgspec.Struct, frozen=True, kw_only=True):
     items: list[MemberSummary]
     next: str | None = None
-
-
-class TimelinePage(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[TimelineEvent]
-    next: str | None
-
-
-class ReceiptPage(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[MemberReceipt]
-    next: str | None
-
-
-class PointsPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The account: what is there, the lots it lies in, and the entries it comes from."""
-
-    balance: Balance
-    lots: list[LotShown]
-    items: list[EntryShown]
-    next: str | None
-
-
-class ConsentList(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds, and what waits for its confirmation by e-mail."""
-
-    items: list[CurrentConsent]
-    waiting: list[ConsentAsked] = []
-    next: str | None = None
-
-
-class View360(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a clerk needs to know of a member, in one call.
-
-    Who is bound to stores sees of purchases, lots, receipts and timeline what happened there, and no score, which is made of
-    purchases everywhere. Balance, tier and vouchers are the member's own and shown wherever they shop.
-    """
-
-    member: MemberProfile
-    cards: list[CardShown]
-    birthday_in_days: int | None
-    advisor: Advisor | None
-    consents: list[CurrentConsent]
-    consents_waiting: list[ConsentAsked]
-    consumption: Consumption
-    average_days_between: float | None
-    points: Balance
-    lots: list[LotShown]
-    tier: TierProgress
-    score: MemberScore | None
-    vouchers: list[VoucherShown]
-    receipts: list[MemberReceipt]
-    tickets: list[Ticket]
-    tasks: list[Task]
-    timeline: list[TimelineEvent]
 
 
 class MemberController(Controller):
@@ -187,7 +110,7 @@ class MemberController(Controller):
 
     @get("/{number:str}", summary="A member's own data")
     async def show(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> Response[MemberProfile]:
-        await _seen(request, number, "data")
+        await seen_by(request, number, "data")
         return tagged(request, await profile(number))
 
     @patch("/{number:str}", summary="Change a member's data", opt={"permission": "members:write"})
@@ -232,90 +155,6 @@ class MemberController(Controller):
 
         return await once(request, idempotency_key, write, status=204)
 
-    @get("/{number:str}/profile", summary="The 360° view")
-    async def view_360(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> View360:
-        now = datetime.now(UTC)
-        member_id, seen = await _seen(request, number, "profile"), request.user.stores
-        bought, member = await consumption_of(member_id, stores=seen), await profile(number)
-        return View360(
-            member=member,
-            cards=await cards_of(member_id),
-            birthday_in_days=None
-            if member.birth_month is None or member.birth_day is None
-            else days_until(member.birth_month, member.birth_day, await today_of(member_id, now)),
-            advisor=await advisor_of(member_id),
-            consents=await current_consents(member_id),
-            consents_waiting=await waiting_of(member_id, now),
-            consumption=bought,
-            average_days_between=bought.average_days,
-            points=await balance(member_id, now),
-            lots=await lots(member_id, stores=seen),
-            tier=await tier_of(member_id, now),
-            score=await score_of(member_id) if seen is None else None,
-            vouchers=await open_vouchers(member_id, now),
-            receipts=await receipts_of(member_id, limit=10, stores=seen),
-            tickets=await tickets(member_id=member_id, limit=10, stores=seen),
-            tasks=await tasks(member_id=member_id, still_open=True, limit=10, stores=seen),
-            timeline=await timeline(member_id, limit=20, stores=seen),
-        )
-
-    @get("/{number:str}/timeline", summary="Everything that happened, newest first")
-    async def timeline(
-        self,
-        request: Request[Principal, Any, Any],
-        number: FromPath[str],
-        cursor: Cursor = None,
-        limit: Limit = 50,
-        kind: Kind = None,
-    ) -> TimelinePage:
-        found = await timeline(
-            await _seen(request, number, "timeline"),
-            before=number_at(cursor),
-            limit=limit + 1,
-            stores=request.user.stores,
-            kind=kind,
-        )
-        items, after = page(found, limit, lambda event: [event.id])
-        return TimelinePage(items=items, next=after)
-
-    @get("/{number:str}/receipts", summary="Receipts, newest first")
-    async def receipts(
-        self, request: Request[Principal, Any, Any], number: FromPath[str], cursor: Cursor = None, limit: Limit = 50
-    ) -> ReceiptPage:
-        found = await receipts_of(
-            await _seen(request, number, "receipts"),
-            before=number_at(cursor),
-            limit=limit + 1,
-            stores=request.user.stores,
-        )
-        items, after = page(found, limit, lambda receipt: [receipt.id])
-        return ReceiptPage(items=items, next=after)
-
-    @get("/{number:str}/points", summary="Balance, lots and entries, newest first")
-    async def points(
-        self,
-        request: Request[Principal, Any, Any],
-        number: FromPath[str],
-        cursor: Cursor = None,
-        limit: Limit = 50,
-        kind: Kind = None,
-    ) -> PointsPage:
-        member_id, seen = await _seen(request, number, "points"), request.user.stores
-        found = await entries(member_id, before=number_at(cursor), limit=limit + 1, stores=seen, kind=kind)
-        items, after = page(found, limit, lambda entry: [entry.version])
-        return PointsPage(
-            balance=await balance(member_id, datetime.now(UTC)),
-            lots=await lots(member_id, stores=seen),
-            items=items,
-            next=after,
-        )
-
-    @get("/{number:str}/suggestions", summary="What goes with the member's last basket in view")
-    async def suggestions(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> SuggestionList:
-        member_id, seen = await member_of_card(number), request.user.stores
-        bought = await last_basket(member_id, stores=seen)
-        return SuggestionList(items=await suggest(bought, limit=5, not_bought_by=member_id, stores=seen))
-
     @get("/{number:str}/card", summary="The card as barcode or QR", media_type="image/svg+xml")
     async def card(
         self,
@@ -335,39 +174,3 @@ class MemberController(Controller):
             return Registered(number=replaced)
 
         return await once(request, idempotency_key, write)
-
-    @get("/{number:str}/consents", summary="Consents as they stand")
-    async def consents(self, request: Request[Principal, Any, Any], number: FromPath[str]) -> ConsentList:
-        return await _consents(await _seen(request, number, "consents"))
-
-    @post(
-        "/{number:str}/consents",
-        summary="Give or withdraw consent",
-        opt={"permission": "members:consent"},
-        status_code=201,
-    )
-    async def consent(
-        self,
-        request: Request[Principal, Any, Any],
-        number: FromPath[str],
-        data: JSONBody[ConsentGiven],
-        idempotency_key: IdempotencyKey = "",
-    ) -> Response[ConsentList]:
-        async def write() -> ConsentList:
-            member_id = await member_of_card(number)
-            source = "till" if request.user.till else "staff"
-            await record_consent(member_id, data, source=source, staff_id=request.user.staff_id, at=datetime.now(UTC))
-            return await _consents(member_id)
-
-        return await once(request, idempotency_key, write)
-
-
-async def _consents(member_id: int) -> ConsentList:
-    return ConsentList(items=await current_consents(member_id), waiting=await waiting_of(member_id, datetime.now(UTC)))
-
-
-async def _seen(request: Request[Principal, Any, Any], number: str, part: str) -> int:
-    """The member's id, noted as looked at."""
-    member_id = await member_of_card(number)
-    await note_view(request.user, member_id, part)
-    return member_id

@@ -14,6 +14,7 @@ from loyalty.redemption import capture, hold
 from loyalty.statement import balance, open_vouchers, tier_of
 from loyalty.verification import verify_ledger
 from loyalty.vouchers import issue
+from membership.advising import advisor_of, claim
 from membership.cards import member_of_card, replace_card
 from membership.consent import ConsentGiven, current_consents, record_consent
 from membership.consumption import consumption_of
@@ -22,6 +23,8 @@ from membership.errors import NotMerged, SameMember
 from membership.profiles import profile, timeline
 from membership.registration import BirthDate, identify
 from membership.search import search
+from membership.tickets import TicketOpened, open_ticket, tickets
+from stores.staff import hire
 from tests import shop
 
 LATER = shop.NOON + timedelta(days=1)
@@ -60,6 +63,10 @@ async def two() -> tuple[str, str]:
         issued_at=shop.NOON,
         expires_at=shop.NOON + timedelta(days=30),
     )
+    clerk = await hire(email="clerk@shop.example", name="Mei", role="cashier", password=None, stores=["KL01"])
+    await claim(await member_of_card(other), clerk, at=shop.NOON)
+    ticket = TicketOpened(store="KL01", subject="Broken cup")
+    await open_ticket(await member_of_card(other), ticket, staff_id=clerk, at=shop.NOON)
     return one, other
 
 
@@ -108,6 +115,8 @@ async def test_a_merge_moves_receipts_points_vouchers_and_tier() -> None:
     assert len(await open_vouchers(member_id, LATER)) == 1
     found = await profile(one)
     assert (found.email, found.birth_month, found.tags) == ("mei@example.com", 5, ["tea", "cake"])
+    assert [each.subject for each in await tickets(member_id=member_id)] == ["Broken cup"]
+    assert await advisor_of(member_id) is not None
     kinds = {event.kind for event in await timeline(member_id)}
     assert {"merged", "bought", "registered", "tier_gained"} <= kinds
     assert len([event for event in await timeline(member_id) if event.kind == "registered"]) == 2
