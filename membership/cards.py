@@ -7,7 +7,7 @@ from typing import Literal
 import barcode
 import msgspec
 import segno
-from barcode.writer import SVGWriter
+from barcode.writer import ImageWriter, SVGWriter
 
 import database
 from membership.errors import CardReplaced, InvalidCard, MemberErased, UnknownMember
@@ -97,6 +97,20 @@ def barcode_svg(number: str) -> bytes:
     """The number as an EAN-13 barcode."""
     sink = io.BytesIO()
     barcode.get("ean13", number, writer=SVGWriter()).write(sink)
+    return sink.getvalue()
+
+
+def barcode_png(number: str) -> bytes:
+    """The number as an EAN-13 barcode, for what shows no SVG."""
+    sink = io.BytesIO()
+    barcode.get("ean13", number, writer=ImageWriter()).write(sink)
+    return sink.getvalue()
+
+
+def qr_png(number: str) -> bytes:
+    """The number as a QR code, for what shows no SVG."""
+    sink = io.BytesIO()
+    segno.make(number, error="m").save(sink, kind="png", scale=6, border=2)
     return sink.getvalue()
 
 

@@ -100,6 +100,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
             return permission in self.scopes
         return self.role in PERMISSIONS[permission]
 
+    @property
+    def here(self) -> str | None:
+        """The store that they stand in: a till's, and that of staff who have one. Nobody else can be taken to stand in any."""
+        return next(iter(self.stores)) if self.stores and len(self.stores) == 1 else None
+
     def own_account(self) -> int:
         """The member of staff who is signed in themselves: no till in their shift, and no key. Raises `NotPermitted`."""
         if self.staff_id is None or not self.name.startswith("staff:"):

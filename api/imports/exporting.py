@@ -8,6 +8,7 @@ import msgspec
 
 import database
 from api.exports import safe_cell, write_csv, write_rows
+from membership.custom_fields import custom_fields
 from stores.errors import FileRefused
 
 Kind = Literal["stores", "products", "members", "receipts"]
@@ -36,6 +37,18 @@ _QUERIES: Final[dict[str, str]] = {
 }
 
 
+_HEADS: Final[dict[str, tuple[str, ...]]] = {
+    "stores": ("code", "name", "time_zone", "region", "address", "opened_on", "status"),
+    "products": (
+        "sku", "name", "category", "brand", "price", "cost", "tax_class", "kind", "warranty_months", "replacement_days", "attributes",
+    ),
+    "members": (
+        "external_ref", "name", "phone", "email", "birth_date", "gender", "language", "home_store", "tags", "notes", "registered_at",
+    ),
+    "receipts": ("store", "till", "number", "business_time", "member", "sku", "quantity", "unit_price", "discount", "kind"),
+}  # fmt: skip
+
+
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
     """What an export wrote."""
 
@@ -49,43 +62,35 @@ async def export(kind: Kind, path: Path, *, progress: Callable[[int], None] = la
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise FileRefused(field="file", why=f"{path.name} ends in none of {', '.join(writers)}")
+    fields = await custom_fields() if kind == "members" else []
+    head = [*_HEADS[kind], *(f"custom.{field.code}" for field in fields)]
     try:
-        return Exported(file=str(path), rows=await writer(path, _pages(kind, progress)))
+        return Exported(file=str(path), rows=await writer(path, head, _pages(kind, head, progress)))
     except OSError as error:
         raise FileRefused(field="file", why=f"{path} cannot be written: {error.strerror}") from error
 
 
-_Pages = AsyncIterator[list[dict[str, Any]]]
+_Pages = AsyncIterator[list[list[str | None]]]
 
 
-async def _pages(kind: Kind, progress: Callable[[int], None]) -> _Pages:
-    """Whole things a page: a receipt's lines are not parted. The first is there even when it is empty, for the header."""
-    fields = [field for field in (await _custom_codes()) if kind == "members"]
+async def _pages(kind: Kind, head: list[str], progress: Callable[[int], None]) -> _Pages:
+    """Whole things a page: a receipt's lines are not parted."""
     after, total = 0, 0
-    while True:
-        rows = await database.rows(
-            f"SELECT * FROM ({_QUERIES[kind]}) q WHERE id > $1 AND id <= (SELECT coalesce(max(id), $1) FROM "
-            f"(SELECT DISTINCT id FROM ({_QUERIES[kind]}) i WHERE id > $1 ORDER BY id LIMIT {ROWS}) page) ORDER BY id",
-            after,
-        )
-        if rows or not total:
-            yield [_shown(row, fields) for row in rows]
-        if not rows:
-            return
+    while rows := await database.rows(
+        f"SELECT * FROM ({_QUERIES[kind]}) q WHERE id > $1 AND id <= (SELECT max(id) FROM "
+        f"(SELECT DISTINCT id FROM ({_QUERIES[kind]}) i WHERE id > $1 ORDER BY id LIMIT {ROWS}) page) ORDER BY id",
+        after,
+    ):
+        yield [_shown(row, head) for row in rows]
         after, total = rows[-1]["id"], total + len(rows)
         progress(total)
 
 
-async def _custom_codes() -> list[str]:
-    return [row["code"] for row in await database.rows("SELECT code FROM membership.custom_field ORDER BY place, code")]
-
-
-def _shown(row: database.Row, fields: list[str]) -> dict[str, Any]:
-    shown = {name: value for name, value in dict(row).items() if name not in ("id", "custom")}
-    if fields:
-        values = msgspec.json.decode(row["custom"])
-        shown |= {f"custom.{code}": _cell(values.get(code)) for code in fields}
-    return shown
+def _shown(row: database.Row, head: list[str]) -> list[str | None]:
+    values = msgspec.json.decode(row["custom"]) if "custom" in row.keys() else {}  # noqa: SIM118  (a Record's `in` asks its values)
+    return [
+        _cell(values.get(name.removeprefix("custom."))) if name.startswith("custom.") else row[name] for name in head
+    ]
 
 
 def _cell(value: Any) -> str | None:
@@ -96,45 +101,38 @@ def _cell(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-async def _csv(path: Path, pages: _Pages) -> int:
+async def _csv(path: Path, head: list[str], pages: _Pages) -> int:
     written = 0
     with path.open("w", newline="", encoding="utf-8") as file:
+        write_csv(file, head, ())
         async for page in pages:
-            if not written and page:
-                write_csv(file, list(page[0]), ())
-            write_rows(file, (list(row.values()) for row in page))
+            write_rows(file, page)
             written += len(page)
     return written
 
 
-async def _parquet(path: Path, pages: _Pages) -> int:
+async def _parquet(path: Path, head: list[str], pages: _Pages) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer, written = None, 0
-    try:
+    written = 0
+    with pq.ParquetWriter(path, pa.schema([(name, pa.string()) for name in head])) as writer:
         async for page in pages:
-            if page:
-                schema = pa.schema([(name, pa.string()) for name in page[0]])
-                writer = writer or pq.ParquetWriter(path, schema)
-                writer.write_table(pa.Table.from_pylist(page, schema=schema))
-                written += len(page)
-    finally:
-        if writer is not None:
-            writer.close()
+            columns = [pa.array(list(column), pa.string()) for column in zip(*page, strict=True)]
+            writer.write_table(pa.Table.from_arrays(columns, head))
+            written += len(page)
     return written
 
 
-async def _excel(path: Path, pages: _Pages) -> int:
+async def _excel(path: Path, head: list[str], pages: _Pages) -> int:
     from openpyxl import Workbook
 
     book, written = Workbook(write_only=True), 0
     sheet = book.create_sheet()
+    sheet.append(head)
     async for page in pages:
-        if not written and page:
-            sheet.append(list(page[0]))
         for row in page:
-            sheet.append([safe_cell(cell) for cell in row.values()])
+            sheet.append([safe_cell(cell) for cell in row])
         written += len(page)
     book.save(path)
     return written

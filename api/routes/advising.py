@@ -143,15 +143,12 @@ class AdvisingController(Controller):
         data: JSONBody[ContactMade],
         idempotency_key: IdempotencyKey = "",
     ) -> Response[None]:
-        stores = request.user.stores
-        here = next(iter(stores)) if stores and len(stores) == 1 else None
-
         async def write() -> None:
             await note_contact(
                 await member_of_card(number),
                 data,
                 staff_id=request.user.staff_id,
-                store_id=await store_id_of(here),
+                store_id=await store_id_of(request.user.here),
                 at=datetime.now(UTC),
             )
 

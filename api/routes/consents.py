@@ -13,6 +13,7 @@ from api.privacy.views import seen_by
 from membership.cards import member_of_card
 from membership.consent import ConsentGiven, CurrentConsent, current_consents, record_consent
 from membership.opting_in import ConsentAsked, waiting_of
+from stores.branches import store_id_of
 
 
 class ConsentList(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,14 @@ class ConsentController(Controller):
         async def write() -> ConsentList:
             member_id = await member_of_card(number)
             source = "till" if request.user.till else "staff"
-            await record_consent(member_id, data, source=source, staff_id=request.user.staff_id, at=datetime.now(UTC))
+            await record_consent(
+                member_id,
+                data,
+                source=source,
+                staff_id=request.user.staff_id,
+                store_id=await store_id_of(request.user.here),
+                at=datetime.now(UTC),
+            )
             return await _consents(member_id)
 
         return await once(request, idempotency_key, write)

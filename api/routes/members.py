@@ -15,7 +15,7 @@ from api.paging import Cursor, Limit, number_at, page
 from api.privacy.erasing import erase
 from api.privacy.views import seen_by
 from membership.birthdays import DAYS_MAX, birthdays
-from membership.cards import barcode_svg, card_of_member, member_of_card, qr_svg, replace_card
+from membership.cards import barcode_png, barcode_svg, card_of_member, member_of_card, qr_png, qr_svg, replace_card
 from membership.custom_fields import custom_fields
 from membership.custom_values import condition
 from membership.editing import MemberChange, change_member, locked_profile
@@ -23,6 +23,8 @@ from membership.profiles import MemberProfile, MemberSummary, members, profile
 from membership.registration import Registration, Source, register
 from membership.search import search
 from stores.errors import UnknownStore
+
+Symbol = Annotated[Literal["barcode", "qr"], QueryParameter(description="Which symbol.")]
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,10 +50,11 @@ class MemberController(Controller):
         principal = request.user
         if not principal.sees(data.home_store):
             raise UnknownStore(code=str(data.home_store))
-        # A till and single-store staff register for their own store; nobody else can be taken to stand in one.
-        here = next(iter(principal.stores)) if principal.stores and len(principal.stores) == 1 else None
         source = Source(
-            channel="till" if principal.till else "staff", store=here, till=principal.till, staff_id=principal.staff_id
+            channel="till" if principal.till else "staff",
+            store=principal.here,
+            till=principal.till,
+            staff_id=principal.staff_id,
         )
 
         async def write() -> Registered:
@@ -155,14 +158,15 @@ class MemberController(Controller):
 
         return await once(request, idempotency_key, write, status=204)
 
-    @get("/{number:str}/card", summary="The card as barcode or QR", media_type="image/svg+xml")
-    async def card(
-        self,
-        number: FromPath[str],
-        symbol: Annotated[Literal["barcode", "qr"], QueryParameter(description="Which symbol.")] = "barcode",
-    ) -> bytes:
-        await member_of_card(number)
-        return barcode_svg(number) if symbol == "barcode" else qr_svg(number)
+    @get("/{number:str}/card", summary="The card in use, as barcode or QR (SVG)", media_type="image/svg+xml")
+    async def card(self, number: FromPath[str], symbol: Symbol = "barcode") -> bytes:
+        in_use = await card_of_member(await member_of_card(number))
+        return barcode_svg(in_use) if symbol == "barcode" else qr_svg(in_use)
+
+    @get("/{number:str}/card.png", summary="The card in use, as barcode or QR (PNG)", media_type="image/png")
+    async def card_png(self, number: FromPath[str], symbol: Symbol = "barcode") -> bytes:
+        in_use = await card_of_member(await member_of_card(number))
+        return barcode_png(in_use) if symbol == "barcode" else qr_png(in_use)
 
     @post("/{number:str}/card", summary="Replace a lost card", opt={"permission": "members:card"}, status_code=201)
     async def replace_card(

@@ -5,11 +5,13 @@ import json
 import re
 import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import database
+from api.imports.exporting import export
 from api.privacy.held import HELD, NOT_OF_MEMBERS
 from loyalty.merging import merge_members
 from loyalty.statement import balance
@@ -89,9 +91,10 @@ async def somebody(till: Client) -> str:
     return number
 
 
-async def test_after_erasure_no_table_holds_the_name_phone_email_or_notes_and_every_total_is_the_same(
-    till: Client, sign_in: SignIn
+async def test_after_erasure_no_table_log_cache_or_export_holds_the_name_phone_email_or_notes_and_every_total_is_the_same(
+    app: Any, till: Client, sign_in: SignIn, caplog: pytest.LogCaptureFixture, in_folder: Path
 ) -> None:
+    caplog.set_level("DEBUG", logger="regulars")
     number = await somebody(till)
     other = await shop.join("Zulkarnain S.", notes="Secretnote", tags=["Secretnote"])
     await shop.sell(other, ("CUP", 3, 1000))
@@ -107,6 +110,11 @@ async def test_after_erasure_no_table_holds_the_name_phone_email_or_notes_and_ev
     assert left == set()
     assert await totals() == before
     assert (await verify_ledger()).ok
+    assert (await export("members", Path("members.csv"))).rows == 0
+    cached = [await app.state.redis.dump(name) or b"" for name in await app.state.redis.keys()]
+    elsewhere = caplog.text + Path("members.csv").read_text() + repr(cached)
+    assert caplog.records, "the requests were logged"
+    assert [secret for secret in SECRETS if secret in elsewhere] == []
 
 
 async def test_an_erased_members_card_is_refused_and_re_registering_makes_a_new_member(

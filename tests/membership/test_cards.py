@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import database
-from membership.cards import barcode_svg, check_digit, check_number, member_of_card, qr_svg, replace_card
+from membership.cards import (
+    barcode_png,
+    barcode_svg,
+    check_digit,
+    check_number,
+    member_of_card,
+    qr_png,
+    qr_svg,
+    replace_card,
+)
 from membership.errors import CardReplaced, InvalidCard, UnknownMember
 from tests import shop
 
@@ -64,3 +73,5 @@ async def test_a_lost_card_is_refused_with_the_reason_and_the_history_stays() ->
 async def test_the_card_is_drawn_as_barcode_and_qr() -> None:
     assert b"<svg" in barcode_svg("2000000012346")
     assert b"<svg" in qr_svg("2000000012346")
+    for drawn in (barcode_png("2000000012346"), qr_png("2000000012346")):
+        assert drawn.startswith(b"\x89PNG")
