@@ -46,3 +46,14 @@ class Reward(Table, schema="loyalty"):
     kind = Text(default=None, null=False)
     value = BigInt(default=0, null=False)
     active = Boolean(default=True, null=False)
+
+
+class ReferralRule(Table, schema="loyalty", tablename="referral_rule"):
+    id = SmallInt(primary_key=True, default=1, null=False)
+    active = Boolean(default=False, null=False)
+    spend_min = BigInt(default=0, null=False)
+    window_days = Integer(default=14, null=False)
+    referrer_points = Integer(default=100, null=False)
+    referee_points = Integer(default=100, null=False)
+    rewards_max = Integer(default=10, null=False)
+    period_days = Integer(default=365, null=False)

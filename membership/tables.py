@@ -6,6 +6,7 @@ from piccolo.columns import (
     BigInt,
     BigSerial,
     Boolean,
+    Bytea,
     ForeignKey,
     Integer,
     OnDelete,
@@ -143,3 +144,70 @@ class Merge(Table, schema="membership"):
     newest_receipt_id = BigInt(default=None, null=False)
     profile_before = JSONB(default=None, null=True)
     profile_after = JSONB(default=None, null=True)
+
+
+class Ticket(Table, schema="membership"):
+    id = BigSerial(primary_key=True, null=False)
+    member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    store_id = ForeignKey(Store, default=None, null=False, on_delete=OnDelete.restrict)
+    category = Text(default=None, null=False)
+    priority = Text(default=None, null=False)
+    subject = Text(default=None, null=False)
+    status = Text(default="open", null=False)
+    assignee_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
+    assigned_at = Timestamptz(default=None, null=True)
+    opened_by = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
+    opened_at = Timestamptz(null=False)
+    sla_minutes = Integer(default=None, null=False)
+    used_seconds = BigInt(default=0, null=False)
+    running_since = Timestamptz(default=None, null=True)
+    due_at = Timestamptz(default=None, null=True)
+    resolved_at = Timestamptz(default=None, null=True)
+    closed_at = Timestamptz(default=None, null=True)
+    score = SmallInt(default=None, null=True)
+    comment = Text(default="", null=False)
+
+
+class TicketNote(Table, schema="membership", tablename="ticket_note"):
+    id = BigSerial(primary_key=True, null=False)
+    ticket_id = ForeignKey(Ticket, default=None, null=False, on_delete=OnDelete.restrict)
+    staff_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
+    at = Timestamptz(null=False)
+    text = Text(default=None, null=False)
+
+
+class Task(Table, schema="membership"):
+    id = BigSerial(primary_key=True, null=False)
+    member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    store_id = ForeignKey(Store, default=None, null=True, on_delete=OnDelete.restrict)
+    ticket_id = ForeignKey(Ticket, default=None, null=True, on_delete=OnDelete.restrict)
+    owner_id = ForeignKey(Staff, default=None, null=False, on_delete=OnDelete.restrict)
+    title = Text(default=None, null=False)
+    due_at = Timestamptz(null=False)
+    created_at = Timestamptz(null=False)
+    done_at = Timestamptz(default=None, null=True)
+
+
+class Contact(Table, schema="membership"):
+    id = BigSerial(primary_key=True, null=False)
+    member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    store_id = ForeignKey(Store, default=None, null=True, on_delete=OnDelete.restrict)
+    staff_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
+    kind = Text(default=None, null=False)
+    note = Text(default="", null=False)
+    at = Timestamptz(null=False)
+
+
+class OptIn(Table, schema="membership", tablename="opt_in"):
+    id = BigSerial(primary_key=True, null=False)
+    member_id = ForeignKey(Member, default=None, null=False, on_delete=OnDelete.restrict)
+    purpose = Text(default=None, null=False)
+    wording = Text(default=None, null=False)
+    source = Text(default=None, null=False)
+    staff_id = ForeignKey(Staff, default=None, null=True, on_delete=OnDelete.restrict)
+    store_id = ForeignKey(Store, default=None, null=True, on_delete=OnDelete.restrict)
+    email = Text(default=None, null=False)
+    asked_at = Timestamptz(null=False)
+    token_hash = Bytea(default=None, null=True, unique=True)
+    mailed_at = Timestamptz(default=None, null=True)
+    confirmed_at = Timestamptz(default=None, null=True)
