@@ -1,6 +1,6 @@
 """Whether somebody is a member already. Nothing here ever merges two: it refuses, asks, or queues them for a person to see."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -34,14 +34,18 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     birth_day: int | None = None
 
 
+_IDENTITY: Final = frozenset(Identity.__struct_fields__)
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A member that somebody may be, by which rule, and how surely (0 to 100)."""
+    """A member that somebody may be, by which rule, and how surely (0 to 100); `told_apart` when it is known that they are two."""
 
     member_id: int
     number: str
     name: str
     rule: str
     score: int
+    told_apart: bool = False
 
 
 class Screening(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,23 +57,39 @@ class Screening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def screen(
-    who: Identity, policy: MemberPolicy, *, but: int | None = None, override: Override | None, may_override: bool
+    who: Identity,
+    policy: MemberPolicy,
+    *,
+    but: int | None = None,
+    changed: Set[str] = _IDENTITY,
+    override: Override | None,
+    may_override: bool,
 ) -> Screening:
     """Let somebody through who is no duplicate, or whom `override` says to be none.
 
     Raises `MemberExists` by a rule that blocks (which only who `may_override` gets past) and `PossibleDuplicate` by one that
-    warns. `but` is the member themselves, when one is changed.
+    warns. When a member is changed, `but` is themselves, and only rules about what is `changed` are asked.
     """
-    seen = await candidates(who, but=but)
-    found = [each for each in seen if _action(policy, each.rule) != "ignore"]
+    seen = [each for each in await candidates(who, but=but) if _ASKS_OF[each.rule] & changed]
+    found = [each for each in seen if not each.told_apart and _action(policy, each.rule) != "ignore"]
     blocking = [each for each in found if _action(policy, each.rule) == "block"]
     if blocking and not (override and may_override):
         raise MemberExists(field=_field(blocking[0].rule), candidates=_shown(blocking))
     if found and not override:
-        raise PossibleDuplicate(candidates=[msgspec.to_builtins(each) for each in found])
+        raise PossibleDuplicate(
+            candidates=[{name: getattr(each, name) for name in ("number", "name", "rule", "score")} for each in found]
+        )
     # Shared is what was seen to be another's; who came in since is left to the unique indexes.
     rules = {each.rule for each in seen}
     return Screening(phone_shared="same_phone" in rules, email_shared="same_email" in rules, others=found)
+
+
+_ASKS_OF: Final[dict[str, Set[str]]] = {
+    "same_phone": {"phone"},
+    "same_email": {"email"},
+    "same_birth_similar_name": {"name", "birth_year", "birth_month", "birth_day"},
+    "near_phone_similar_name": {"name", "phone"},
+}
 
 
 def _action(policy: MemberPolicy, rule: str) -> Action:
@@ -127,13 +147,22 @@ def _similar(name: str, rows: list[database.Row], rule: str, at_least: float) ->
 
 
 def _candidate(row: database.Row, rule: str, score: int) -> Candidate:
-    return Candidate(member_id=row["id"], number=row["number"], name=row["name"], rule=rule, score=score)
+    return Candidate(
+        member_id=row["id"],
+        number=row["number"],
+        name=row["name"],
+        rule=rule,
+        score=score,
+        told_apart=row["told_apart"],
+    )
 
 
 async def _members(where: str, but: int | None, *values: object) -> list[database.Row]:
     return await database.rows(
-        "SELECT member.id, number, name FROM membership.member JOIN membership.card ON member_id = member.id AND card.status "
-        f"= 'active' WHERE member.status = 'active' AND member.id IS DISTINCT FROM $1 AND {where} LIMIT 5000",
+        "SELECT member.id, number, name, EXISTS (SELECT FROM membership.duplicate_pair p WHERE p.status = 'different' "
+        "AND (p.one_id, p.other_id) = (least(member.id, $1), greatest(member.id, $1))) AS told_apart FROM membership.member "
+        "JOIN membership.card ON member_id = member.id AND card.status = 'active' WHERE member.status = 'active' "
+        f"AND member.id IS DISTINCT FROM $1 AND ({where}) LIMIT 5000",
         but,
         *values,
     )

@@ -108,7 +108,9 @@ async def _screened(
     if not _IDENTITY & columns.keys():
         return {}
     who = Identity(**{name: columns.get(name, getattr(now, name)) for name in _IDENTITY})  # type: ignore[arg-type]  # as stored
-    screened = await screen(who, await member_policy(), but=member_id, override=override, may_override=may_override)
+    screened = await screen(
+        who, await member_policy(), but=member_id, changed=columns.keys(), override=override, may_override=may_override
+    )
     if override:
         await note_different(member_id, screened.others, reason=override.reason, staff_id=staff_id, at=at)
-    return {"phone_shared": screened.phone_shared, "email_shared": screened.email_shared}
+    return {f"{name}_shared": getattr(screened, f"{name}_shared") for name in ("phone", "email") if name in columns}

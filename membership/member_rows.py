@@ -59,7 +59,7 @@ def columns_of(
         "birth_month": birth.month if birth else None,
         "birth_day": birth.day if birth else None,
         "gender": member.gender,
-        "language": member.language or chain.language,
+        "language": member.language,
         "home_store_id": stores[member.home_store] if member.home_store else None,
         "tags": [tag.strip() for tag in (member.tags or "").split(";") if tag.strip()],
         "notes": member.notes or "",

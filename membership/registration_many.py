@@ -91,7 +91,7 @@ async def register_many(
         refused += await _refuse_taken(prepared, changes, known)
         said = _said(prepared, changes, known, present) if differences else []
         await _change(changes, present, source, at)
-        ids = await _insert(list(prepared.values()), source)
+        ids = await _insert(list(prepared.values()), source, chain)
     unchanged = len(known) - len(changes) - sum(1 for each in refused if _of(each, known))
     return ManyRegistered(added=len(ids), changed=len(changes), unchanged=unchanged, refused=refused, differences=said)
 
@@ -212,7 +212,7 @@ def _stored(name: str, value: Any) -> Any:
     return msgspec.json.encode(value).decode() if name == "custom" else value
 
 
-async def _insert(rows: list[dict[str, Any]], source: Source) -> list[int]:
+async def _insert(rows: list[dict[str, Any]], source: Source, chain: Chain) -> list[int]:
     if not rows:
         return []
     fields = [name for name in rows[0] if name not in ("place", "consent")]
@@ -220,7 +220,9 @@ async def _insert(rows: list[dict[str, Any]], source: Source) -> list[int]:
     inserted = await database.rows(
         f"INSERT INTO membership.member ({', '.join(fields)}, source, referral_code) SELECT {', '.join(fields)}, $2::jsonb, "
         "membership.new_referral_code() FROM jsonb_populate_recordset(NULL::membership.member, $1::jsonb) RETURNING id, external_ref",
-        msgspec.json.encode([{name: row[name] for name in fields} for row in rows]).decode(),
+        msgspec.json.encode(
+            [{**{name: row[name] for name in fields}, "language": row["language"] or chain.language} for row in rows]
+        ).decode(),
         msgspec.json.encode(source).decode(),
     )
     ids = {row["external_ref"]: row["id"] for row in inserted}

@@ -33,11 +33,12 @@ async def erase(number: str, *, at: datetime) -> int:
 
 
 def _told(people: list[database.Row]) -> list[str]:
-    return [row[name] for row in people for name in ("name", "phone", "email", "external_ref") if row[name]]
+    return [row[name] for row in people for name in ("phone", "email") if row[name]]
 
 
 async def _forget_answers(words: list[str]) -> None:
-    """Drop remembered answers to requests that say one of these; whoever retries one of them is told what is now."""
+    """Drop remembered answers that say one of these; whoever retries such a request is told what is now. An answer about a member
+    says their card's number: looking for names would drop those of others."""
     await database.execute(
         "DELETE FROM api.idempotency WHERE EXISTS (SELECT FROM unnest($1::text[]) word "
         "WHERE position(convert_to(word, 'UTF8') IN response) > 0)",

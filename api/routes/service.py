@@ -12,6 +12,7 @@ from api.errors import NotPermitted
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit, redacted
 from api.paging import Cursor, Limit, number_at, page
+from api.privacy.views import seen_by
 from membership.cards import member_of_card
 from membership.tasks import Task, TaskChange, TaskSet, change_task, one_task, set_task, tasks
 from membership.tickets import (
@@ -80,7 +81,7 @@ class ServiceController(Controller):
         self, request: Request[Principal, Any, Any], number: FromPath[str], cursor: Cursor = None, limit: Limit = 50
     ) -> TicketPage:
         found = await tickets(
-            member_id=await member_of_card(number),
+            member_id=await seen_by(request, number, "tickets"),
             before=number_at(cursor),
             limit=limit + 1,
             stores=request.user.stores,
@@ -189,7 +190,7 @@ class ServiceController(Controller):
         self, request: Request[Principal, Any, Any], number: FromPath[str], cursor: Cursor = None, limit: Limit = 50
     ) -> TaskPage:
         found = await tasks(
-            member_id=await member_of_card(number),
+            member_id=await seen_by(request, number, "tasks"),
             before=number_at(cursor),
             limit=limit + 1,
             stores=request.user.stores,

@@ -178,10 +178,12 @@ async def test_every_view_of_a_profile_is_in_the_access_log(till: Client, sign_i
     number = await shop.join()
     manager, administrator = await sign_in("store_manager", ["KL01"]), await sign_in("administrator")
     await till.get(f"/v1/members/{number}/profile")
-    for part in ("", "/profile", "/timeline", "/receipts", "/points", "/consents"):
+    for part in ("", "/profile", "/timeline", "/receipts", "/points", "/consents", "/tickets", "/tasks"):
         assert (await manager.get(f"/v1/members/{number}{part}")).status_code == 200
     log = (await administrator.get(f"/v1/members/{number}/access-log")).json()["items"]
     assert [view["part"] for view in log] == [
+        "tasks",
+        "tickets",
         "consents",
         "points",
         "receipts",

@@ -143,11 +143,11 @@ async def test_a_dry_run_says_what_each_row_would_do_and_does_nothing() -> None:
     [("skip", (0, 0, 1, 0), "Aisyah"), ("update", (0, 1, 0, 0), "Aisyah Ali"), ("reject", (0, 0, 0, 1), "Aisyah")],
 )
 async def test_the_duplicate_policy_decides_about_members_there_are(existing: Any, counts: Any, name: str) -> None:
-    await import_members(written("external_ref,name,phone,tags\nM1,Aisyah,0123456789,tea\n"))
+    await import_members(written("external_ref,name,phone,tags,language\nM1,Aisyah,0123456789,tea,ms\n"))
     done = await import_members(written("external_ref,name,phone\nM1,Aisyah Ali,\n"), existing=existing)
     assert (done.added, done.changed, done.unchanged, done.rejected) == counts
     found = await of("M1")
-    assert (found.name, found.phone, found.tags) == (name, "+60123456789", ["tea"])
+    assert (found.name, found.phone, found.tags, found.language) == (name, "+60123456789", ["tea"], "ms")
 
 
 async def test_a_phone_that_is_anothers_is_refused_or_shared_as_the_chain_says() -> None:

@@ -100,6 +100,11 @@ async def test_a_change_is_screened_like_a_registration() -> None:
     change = MemberChange(phone="012-3456789", override=FAMILY)
     changed = await change_member(daughter, change, at=shop.NOON, may_override=True)
     assert changed.phone == "+60123456789"
+    renamed = await change_member(daughter, MemberChange(name="Nur Aisyah"), at=shop.NOON)
+    assert renamed.name == "Nur Aisyah", "what is not about the phone is not asked again"
+    again = await change_member(daughter, MemberChange(phone="0111111111"), at=shop.NOON)
+    back = await change_member(daughter, MemberChange(phone="0123456789"), at=shop.NOON)
+    assert back.phone == "+60123456789", "they were told apart already"
     again = await change_member(daughter, MemberChange(phone="0111111111"), at=shop.NOON)
     assert again.phone == "+60111111111"
     assert not await database.value("SELECT bool_or(phone_shared) FROM membership.member")
