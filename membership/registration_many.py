@@ -88,7 +88,7 @@ async def register_many(
                 for row in known.values()
             ]
         changes = _changes(known, present) if existing == "update" else {}
-        refused += await _refuse_taken(prepared, changes, known)
+        refused += await _refuse_taken(prepared, changes, known, present)
         said = _said(prepared, changes, known, present) if differences else []
         await _change(changes, present, source, at)
         ids = await _insert(list(prepared.values()), source, chain)
@@ -101,13 +101,20 @@ def _of(refused: Refused, known: _Prepared) -> bool:
 
 
 async def _present(prepared: _Prepared) -> dict[str, dict[str, Any]]:
-    """The members that there are, by reference; who was merged or erased is there, too, and stays as they are."""
+    """The members that there are, by reference, or by the card that stands in its place; who was merged or erased is there, too,
+    and stays as they are."""
+    columns = ", ".join(f"member.{name}" for name in ("id", "status", *_COMPARED))
     rows = await database.rows(
-        f"SELECT id, external_ref, status, {', '.join(_COMPARED)} FROM membership.member WHERE external_ref = ANY($1) "
+        f"SELECT external_ref AS reference, {columns} FROM membership.member WHERE external_ref = ANY($1) "
         "ORDER BY id FOR NO KEY UPDATE",
         list(prepared),
     )
-    return {row["external_ref"]: {**dict(row), "custom": msgspec.json.decode(row["custom"])} for row in rows}
+    rows += await database.rows(
+        f"SELECT number AS reference, {columns} FROM membership.card JOIN membership.member ON member.id = member_id "
+        "WHERE number = ANY($1) ORDER BY member.id FOR NO KEY UPDATE OF member",
+        [reference for reference in prepared if len(reference) == 13 and reference.isdigit()],
+    )
+    return {row["reference"]: {**dict(row), "custom": msgspec.json.decode(row["custom"])} for row in rows}
 
 
 def _changes(known: _Prepared, present: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -126,21 +133,24 @@ def _changes(known: _Prepared, present: dict[str, dict[str, Any]]) -> dict[str, 
     return changes
 
 
-async def _refuse_taken(prepared: _Prepared, changes: _Prepared, known: _Prepared) -> list[Refused]:
+async def _refuse_taken(
+    prepared: _Prepared, changes: _Prepared, known: _Prepared, present: dict[str, dict[str, Any]]
+) -> list[Refused]:
     """Leave out rows whose phone or e-mail is another member's or an earlier row's, or mark it as shared where the chain lets
     it be."""
     policy, refused = await member_policy(), []
     for column, shared in (("phone", policy.same_phone != "block"), ("email", policy.same_email != "block")):
         given = [(reference, row) for rows in (changes, prepared) for reference, row in rows.items() if row.get(column)]
         rows = await database.rows(
-            f"SELECT {column} AS value, external_ref FROM membership.member WHERE status = 'active' AND {column} = ANY($1)",
+            f"SELECT {column} AS value, id FROM membership.member WHERE status = 'active' AND {column} = ANY($1)",
             [row[column] for _, row in given],
         )
-        holders = {(row["value"], row["external_ref"]) for row in rows}
+        holders = {(row["value"], row["id"]) for row in rows}
         taken = {row["value"] for row in rows}
         for reference, row in given:
             value = row[column]
-            others = value in taken and (value, reference) not in holders
+            own = present[reference]["id"] if reference in present else None
+            others = value in taken and (value, own) not in holders
             taken.add(value)
             if others and shared:
                 row[f"{column}_shared"] = True

@@ -87,12 +87,14 @@ async def test_rows_are_registered_by_the_same_rules_and_the_others_named_by_row
 
 async def test_excel_and_parquet_hold_the_same_as_text() -> None:
     await import_members(written(HEAD + ROWS.partition("M3")[0]))
-    before = [await of(reference) for reference in ("M1", "M2")]
+    at_the_till = await shop.join("Without a reference")
+    references = ("M1", "M2", at_the_till)
+    before = [await of(reference) for reference in references]
     for name in ("out.xlsx", "out.parquet", "out.csv"):
-        assert (await export("members", Path(name))).rows == 2
+        assert (await export("members", Path(name))).rows == 3
         done = await import_members(Path(name), existing="update")
-        assert (done.unchanged, done.changed, done.added, done.rejected) == (2, 0, 0, 0), name
-    assert [await of(reference) for reference in ("M1", "M2")] == before
+        assert (done.unchanged, done.changed, done.added, done.rejected) == (3, 0, 0, 0), name
+    assert [await of(reference) for reference in references] == before
 
 
 async def test_excels_own_numbers_and_dates_are_read_as_typed() -> None:

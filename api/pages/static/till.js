@@ -107,7 +107,7 @@ async function choose(number) {
     ["Card", number],
     ["Points", `${view.points.usable}${view.points.pending ? ` (+${view.points.pending} pending)` : ""}`],
     ["Tier", view.tier.code ? `${view.tier.code}${view.tier.to_next ? `, ${money(view.tier.to_next)} to the next` : ""}` : view.tier.to_next ? `${money(view.tier.to_next)} to the first` : "–"],
-    ["Segment", view.score?.segment ?? "–"],
+    ...(view.score ? [["Segment", view.score.segment]] : []),
     ...(view.birthday_in_days !== null && view.birthday_in_days <= 7 ? [["Birthday", view.birthday_in_days ? `in ${view.birthday_in_days} days` : "today"]] : []),
     ...(view.advisor ? [["Advisor", view.advisor.name]] : []),
     ...(view.tickets.some((ticket) => ticket.due_at) ? [["Service", view.tickets.filter((ticket) => ticket.due_at).map((ticket) => ticket.subject).join(", ")]] : []),
