@@ -138,6 +138,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     asyncpg.NumericValueOutOfRangeError: from_number,
     asyncpg.DataError: from_data,
     asyncpg.UniqueViolationError: from_collision,
+    asyncpg.DeadlockDetectedError: from_collision,
     RedisUnreachable: from_unreachable,
     RedisTimeout: from_unreachable,
     UnicodeDecodeError: from_undecodable,

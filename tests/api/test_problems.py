@@ -37,6 +37,21 @@ async def test_a_defect_gives_a_reference_and_nothing_of_its_inside(monkeypatch:
     assert answer.json()["reference"] in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("fault", [asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError])
+async def test_what_two_did_at_the_same_moment_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, app: Any, fault: type[asyncpg.PostgresError]
+) -> None:
+    @get("/v1/crossed", opt={"permission": "public"})
+    async def crossed() -> str:
+        raise fault("process 7 waits for the row of +60123456789")
+
+    monkeypatch.setattr(application_module, "CONTROLLERS", (crossed,))
+    async with client(create_app(connect=False)) as http:
+        answer = await http.get("/v1/crossed")
+    assert problem(answer) == (409, "collision")
+    assert "60123456789" not in answer.text
+
+
 async def test_limits_of_lists_are_checked(sign_in: SignIn) -> None:
     analyst = await sign_in("analyst")
     for limit in ("0", "201", "many"):
