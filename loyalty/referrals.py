@@ -9,7 +9,7 @@ import database
 from loyalty.ledger import Posting, credit, lock_account
 from loyalty.lots import activation, expiry
 from loyalty.programme import Programme, the_programme
-from stores.changes import given
+from stores.single_row import change_row, read_row
 
 Points = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 Days = Annotated[int, msgspec.Meta(ge=0, le=3650)]
@@ -42,21 +42,12 @@ class ReferralRuleChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 async def referral_rule(*, lock: bool = False) -> ReferralRule:
     """The rule as it is; `lock` keeps others from changing it."""
-    row = await database.row(f"SELECT * FROM loyalty.referral_rule{' FOR NO KEY UPDATE' if lock else ''}")
-    assert row is not None
-    return ReferralRule(**{name: row[name] for name in ReferralRule.__struct_fields__})
+    return await read_row("loyalty.referral_rule", ReferralRule, lock=lock)
 
 
 async def change_referral_rule(change: ReferralRuleChange) -> ReferralRule:
     """Change the rule."""
-    async with database.transaction():
-        became = msgspec.structs.replace(await referral_rule(lock=True), **given(change))
-        names = ReferralRule.__struct_fields__
-        assignments = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, start=1))
-        await database.execute(
-            f"UPDATE loyalty.referral_rule SET {assignments}", *(getattr(became, name) for name in names)
-        )
-    return became
+    return await change_row("loyalty.referral_rule", ReferralRule, change)
 
 
 async def reward_referrals(at: datetime) -> int:
@@ -86,15 +77,17 @@ WHERE status = 'waiting' ORDER BY referee_id
 
 async def _reward(referee_id: int, receipt_id: int, rule: ReferralRule, programme: Programme, at: datetime) -> int:
     row = await database.row(
-        "SELECT membership.survivor(referrer_id) AS referrer, membership.survivor(referee_id) AS referee FROM membership.referral "
+        "SELECT membership.survivor(referrer_id) AS referrer, membership.survivor(referee_id) AS referee, EXISTS (SELECT FROM "
+        "membership.member m WHERE m.id IN (referrer_id, referee_id) AND m.status = 'erased') AS erased FROM membership.referral "
         "WHERE referee_id = $1 AND status = 'waiting' FOR UPDATE",
         referee_id,
     )
     if row is None:
         return 0
     referrer, referee = row["referrer"], row["referee"]
-    if referrer == referee:
-        await _decide(referee_id, "refused", "merged into one", receipt_id, at)
+    if row["erased"] or referrer == referee:
+        reason = "erased" if row["erased"] else "merged into one"
+        await _decide(referee_id, "refused", reason, receipt_id, at)
         return 0
     # Sorted, because somebody's referrer may be another's referee; and before the cap is looked at, which it guards.
     accounts = {member_id: await lock_account(member_id) for member_id in sorted((referrer, referee))}

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-import database
-from stores.changes import given
+from stores.single_row import change_row, read_row
 
 Action = Literal["block", "warn", "ignore"]
 Assignment = Literal["least_busy", "round_robin", "none"]
@@ -50,18 +49,9 @@ class MemberPolicyChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
 async def member_policy(*, lock: bool = False) -> MemberPolicy:
     """The rules as they are; `lock` keeps others from changing them."""
-    row = await database.row(f"SELECT * FROM membership.policy{' FOR NO KEY UPDATE' if lock else ''}")
-    assert row is not None
-    return MemberPolicy(**{name: row[name] for name in MemberPolicy.__struct_fields__})
+    return await read_row("membership.policy", MemberPolicy, lock=lock)
 
 
 async def change_member_policy(change: MemberPolicyChange) -> MemberPolicy:
     """Change the rules."""
-    async with database.transaction():
-        became = msgspec.structs.replace(await member_policy(lock=True), **given(change))
-        names = MemberPolicy.__struct_fields__
-        assignments = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, start=1))
-        await database.execute(
-            f"UPDATE membership.policy SET {assignments}", *(getattr(became, name) for name in names)
-        )
-    return became
+    return await change_row("membership.policy", MemberPolicy, change)

@@ -19,7 +19,7 @@ from membership.names import search_text
 from membership.policy import member_policy
 from membership.referring import refer
 from stores.branches import store_id_of
-from stores.chain import the_chain
+from stores.chain import Chain, the_chain
 from stores.credentials import fingerprint
 
 Language = Literal["en", "zh-Hans", "zh-Hant", "ms"]
@@ -86,53 +86,28 @@ async def register(
     say that it may be one already; `may_override` lets an override past those that block."""
     at = at or datetime.now(UTC)
     chain = await the_chain()
-    name = registration.name.strip()
-    if not name or len(name) > 200:
-        raise InvalidInput(field="name", why="1 to 200 characters are needed")
-    if not (registration.phone or registration.external_ref):
-        raise InvalidInput(field="phone", why="is needed")
-    phone = normal_phone(registration.phone, chain.region) if registration.phone else None
-    email = normal_email(registration.email) if registration.email else None
-    birth = registration.birth
+    who = _identity(registration, chain)
     async with database.transaction():
         home_store_id = await store_id_of(registration.home_store or source.store)
-        who = Identity(
-            name=name,
-            phone=phone,
-            email=email,
-            birth_year=birth.year if birth else None,
-            birth_month=birth.month if birth else None,
-            birth_day=birth.day if birth else None,
-        )
         screened = await screen(who, await member_policy(), override=registration.override, may_override=may_override)
-        # The unique indexes decide, so two tills that register the same phone at once make one member.
-        member_id = await database.value(
-            "INSERT INTO membership.member (name, phone, email, birth_year, birth_month, birth_day, gender, language, "
-            "home_store_id, tags, notes, external_ref, source, registered_at, name_search, phone_shared, email_shared, custom) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING RETURNING id",
-            name,
-            phone,
-            email,
-            who.birth_year,
-            who.birth_month,
-            who.birth_day,
-            registration.gender,
-            registration.language or chain.language,
-            home_store_id,
-            registration.tags,
-            registration.notes,
-            registration.external_ref,
-            msgspec.json.encode(_source(source, registration)).decode(),
-            at,
-            search_text(name),
-            screened.phone_shared,
-            screened.email_shared,
-            msgspec.json.encode(
-                checked(await custom_fields(fixed=bool(registration.custom)), registration.custom)
-            ).decode(),
-        )
+        columns = {
+            **msgspec.structs.asdict(who),
+            "name_search": search_text(who.name),
+            "phone_shared": screened.phone_shared,
+            "email_shared": screened.email_shared,
+            "gender": registration.gender,
+            "language": registration.language or chain.language,
+            "home_store_id": home_store_id,
+            "tags": registration.tags,
+            "notes": registration.notes,
+            "external_ref": registration.external_ref,
+            "custom": await _custom(registration),
+            "source": msgspec.json.encode(_source(source, registration)).decode(),
+            "registered_at": at,
+        }
+        member_id = await _insert(columns)
         if member_id is None:
-            await refuse_duplicate(phone=phone, email=email, external_ref=registration.external_ref)
+            await refuse_duplicate(phone=who.phone, email=who.email, external_ref=registration.external_ref)
             raise MemberExists(field="external_ref", candidates=[])
         await issue_cards([member_id])
         for consent in registration.consents:
@@ -146,7 +121,39 @@ async def register(
             await note_different(
                 member_id, screened.others, reason=registration.override.reason, staff_id=source.staff_id, at=at
             )
-    return int(member_id)
+    return member_id
+
+
+def _identity(registration: Registration, chain: Chain) -> Identity:
+    """Who this is, in the form it is stored. Raises `InvalidInput`, `InvalidPhone`."""
+    name, birth = registration.name.strip(), registration.birth
+    if not name or len(name) > 200:
+        raise InvalidInput(field="name", why="1 to 200 characters are needed")
+    if not (registration.phone or registration.external_ref):
+        raise InvalidInput(field="phone", why="is needed")
+    return Identity(
+        name=name,
+        phone=normal_phone(registration.phone, chain.region) if registration.phone else None,
+        email=normal_email(registration.email) if registration.email else None,
+        birth_year=birth.year if birth else None,
+        birth_month=birth.month if birth else None,
+        birth_day=birth.day if birth else None,
+    )
+
+
+async def _custom(registration: Registration) -> str:
+    fields = await custom_fields(fixed=bool(registration.custom))
+    return msgspec.json.encode(checked(fields, registration.custom)).decode()
+
+
+async def _insert(columns: dict[str, Any]) -> int | None:
+    """The new member's id, or None: the unique indexes decide, so two tills that register the same phone at once make one member."""
+    places = ", ".join(f"${place}" for place, _ in enumerate(columns, start=1))
+    member_id: int | None = await database.value(
+        f"INSERT INTO membership.member ({', '.join(columns)}) VALUES ({places}) ON CONFLICT DO NOTHING RETURNING id",
+        *columns.values(),
+    )
+    return member_id
 
 
 def _source(source: Source, registration: Registration) -> Source:

@@ -92,12 +92,9 @@ async def register_many(
         said = _said(prepared, changes, known, present) if differences else []
         await _change(changes, present, source, at)
         ids = await _insert(list(prepared.values()), source, chain)
-    unchanged = len(known) - len(changes) - sum(1 for each in refused if _of(each, known))
+    left_out = {each.place for each in refused}
+    unchanged = sum(row["place"] not in left_out for row in known.values()) - len(changes)
     return ManyRegistered(added=len(ids), changed=len(changes), unchanged=unchanged, refused=refused, differences=said)
-
-
-def _of(refused: Refused, known: _Prepared) -> bool:
-    return any(row["place"] == refused.place for row in known.values())
 
 
 async def _present(prepared: _Prepared) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ import msgspec
 import database
 from errors import InvalidInput, NotFound
 from stores.batches import Reject
+from stores.errors import FileRefused
 
 
 class ImportRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,13 +51,15 @@ async def begin_or_resume(kind: str, file: str, digest: str) -> ImportRun:
 
 
 async def advance(run_id: int, *, rows_done: int, counts: Mapping[str, int], rejects: Sequence[Reject]) -> None:
-    """Note how far a run has come, in the transaction of the rows themselves."""
-    await database.execute(
-        "UPDATE stores.import_run SET rows_done = $2, counts = $3 WHERE id = $1",
+    """Note how far a run has come, in the transaction of the rows themselves. Raises `FileRefused` when it was undone meanwhile."""
+    going = await database.execute(
+        "UPDATE stores.import_run SET rows_done = $2, counts = $3 WHERE id = $1 AND status = 'running'",
         run_id,
         rows_done,
         msgspec.json.encode(counts).decode(),
     )
+    if not going:
+        raise FileRefused(field="file", why=f"import {run_id} was undone while it ran")
     await database.execute(
         "INSERT INTO stores.import_reject (import_id, row_no, column_name, reason) "
         "SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::text[])",
@@ -80,7 +83,9 @@ async def finish(run_id: int) -> None:
     """The run is through and its reject file written: what that says may be somebody's data, and is kept no longer."""
     async with database.transaction():
         await database.execute("DELETE FROM stores.import_reject WHERE import_id = $1", run_id)
-        await database.execute("UPDATE stores.import_run SET status = 'finished' WHERE id = $1", run_id)
+        await database.execute(
+            "UPDATE stores.import_run SET status = 'finished' WHERE id = $1 AND status = 'running'", run_id
+        )
 
 
 async def import_run(run_id: int, *, lock: bool = False) -> ImportRun:

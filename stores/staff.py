@@ -11,6 +11,7 @@ import database
 from errors import InvalidInput
 from stores.changes import given
 from stores.errors import EmailTaken, LastAdministrator, UnknownStaff, UnknownStore
+from stores.scope import Scope
 
 Role = Literal["cashier", "store_manager", "marketer", "analyst", "administrator"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -119,6 +120,14 @@ async def staff_by_id(staff_id: int, *, lock: bool = False) -> StaffMember:
     if row is None:
         raise UnknownStaff(staff_id=staff_id)
     return _member(row)
+
+
+async def colleague(staff_id: int, *, stores: Scope) -> StaffMember:
+    """A staff account that whoever is bound to `stores` may name: one of those stores'. Raises `UnknownStaff`."""
+    staff = await staff_by_id(staff_id)
+    if stores is not None and not (staff.stores or frozenset()) & stores:
+        raise UnknownStaff(staff_id=staff_id)
+    return staff
 
 
 async def staff_by_email(email: str) -> StaffMember | None:

@@ -108,7 +108,7 @@ def staff_principal(staff: StaffMember, *, factor: bool) -> Principal:
 # Coroutines, though they wait for nothing: Litestar would run plain functions on a thread, one hop for each of them.
 async def permission_guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Raises `SignInNeeded`, `SecondFactorOwed` or `NotPermitted` unless the caller has the permission the route declares."""
-    if connection.scope["method"] == "OPTIONS":  # type: ignore[typeddict-item]  # guards see HTTP connections alone
+    if connection.scope.get("method") == "OPTIONS":
         return  # answers with what there is, which /docs says too
     permission = str(handler.opt["permission"])
     if permission == "public":
@@ -129,7 +129,7 @@ async def same_origin_guard(connection: ASGIConnection[Any, Any, Any, Any], hand
     Browsers send Sec-Fetch-Site, and older ones Origin, with every such request; no script can forge either, and programs
     that are no browser send neither. Together with SameSite=Strict cookies this needs no token in every form.
     """
-    if connection.scope["method"] in _SAFE:  # type: ignore[typeddict-item]  # guards see HTTP connections alone
+    if connection.scope.get("method") in _SAFE:
         return
     site = connection.headers.get("sec-fetch-site")
     if site is not None:

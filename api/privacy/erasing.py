@@ -16,7 +16,7 @@ async def erase(number: str, *, at: datetime) -> int:
         cards = await database.rows("SELECT number FROM membership.card WHERE member_id = ANY($1)", ids)
         await _forget_answers([*_told(people), *(card["number"] for card in cards)])
         await database.execute(
-            "DELETE FROM api.mail WHERE lower(recipient) = ANY($1::text[])",
+            "DELETE FROM api.mail WHERE kind = 'opt_in' AND lower(recipient) = ANY($1::text[])",
             [row["email"] for row in people if row["email"]],
         )
         for held in HELD:

@@ -26,6 +26,7 @@ from membership.advising import (
 )
 from membership.cards import member_of_card
 from stores.branches import store_id_of
+from stores.staff import colleague
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +62,7 @@ class AdvisingController(Controller):
     async def of_advisor(
         self, request: Request[Principal, Any, Any], staff_id: FromPath[int], cursor: Cursor = None, limit: Limit = 50
     ) -> MemberList:
+        await colleague(staff_id, stores=request.user.stores)
         found = await members_of(staff_id, before=number_at(cursor), limit=limit + 1)
         items, after = page(found, limit, lambda member: [member.id])
         return MemberList(items=items, next=after)
@@ -82,6 +84,7 @@ class AdvisingController(Controller):
         staff_id = data.staff_id or request.user.own_account()
         if staff_id != request.user.staff_id and not request.user.may("advisors:write"):
             raise NotPermitted(permission="advisors:write", role=request.user.role)
+        await colleague(staff_id, stores=request.user.stores)
 
         async def write() -> Advisor:
             claimed = await claim(await member_of_card(number), staff_id, at=datetime.now(UTC))
@@ -101,8 +104,10 @@ class AdvisingController(Controller):
     ) -> Response[None]:
         member_id = await member_of_card(number)
         found = await advisor_of(member_id)
-        if found and found.staff_id != request.user.staff_id and not request.user.may("advisors:write"):
-            raise NotPermitted(permission="advisors:write", role=request.user.role)
+        if found and found.staff_id != request.user.staff_id:
+            if not request.user.may("advisors:write"):
+                raise NotPermitted(permission="advisors:write", role=request.user.role)
+            await colleague(found.staff_id, stores=request.user.stores)
 
         async def write() -> None:
             await release(member_id, at=datetime.now(UTC))
@@ -123,6 +128,10 @@ class AdvisingController(Controller):
         data: JSONBody[HandedOver],
         idempotency_key: IdempotencyKey = "",
     ) -> Response[HandOver]:
+        for named in (staff_id, data.to):
+            if named is not None:
+                await colleague(named, stores=request.user.stores)
+
         async def write() -> HandOver:
             handed = HandOver(members=await hand_over(staff_id, data.to, at=datetime.now(UTC)))
             await audit(request.user, "advisor.handed_over", f"staff:{staff_id}", after=data)

@@ -51,7 +51,7 @@ class MemberController(Controller):
         if not principal.sees(data.home_store):
             raise UnknownStore(code=str(data.home_store))
         source = Source(
-            channel="till" if principal.till else "staff",
+            channel="till" if principal.till else "staff" if principal.scopes is None else "api",
             store=principal.here,
             till=principal.till,
             staff_id=principal.staff_id,

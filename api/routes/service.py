@@ -28,6 +28,7 @@ from membership.tickets import (
     tickets,
 )
 from stores.errors import UnknownStore
+from stores.staff import colleague
 
 
 class TicketPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +178,7 @@ class ServiceController(Controller):
             raise NotPermitted(permission="service:write", role=request.user.role)
         if not request.user.sees(data.store):
             raise UnknownStore(code=str(data.store))
+        await colleague(owner, stores=request.user.stores)
 
         async def write() -> Task:
             made = await set_task(await member_of_card(number), data, owner_id=owner, at=datetime.now(UTC))
@@ -229,6 +231,9 @@ class ServiceController(Controller):
         data: JSONBody[TaskChange],
         idempotency_key: IdempotencyKey = "",
     ) -> Response[Task]:
+        if isinstance(data.owner_id, int):
+            await colleague(data.owner_id, stores=request.user.stores)
+
         async def write() -> Task:
             became = await change_task(task_id, data, at=datetime.now(UTC), stores=request.user.stores)
             await audit(request.user, "task.changed", f"task:{task_id}", after=redacted(data))

@@ -134,6 +134,23 @@ async def test_a_cashier_claims_for_themselves_alone(sign_in: SignIn) -> None:
     assert (await cashier.post(path, json={}, headers=key())).status_code == 201
 
 
+async def test_a_manager_reaches_no_advisor_of_another_store(sign_in: SignIn) -> None:
+    here, there = await sign_in("store_manager", ["KL01"]), await sign_in("store_manager", ["JB02"])
+    number = await shop.join(home_store="JB02")
+    advisor = (await there.post(f"/v1/members/{number}/advisor", json={}, headers=key())).json()["staff_id"]
+    task = {"title": "Call", "due_at": "2027-01-01T00:00:00Z", "owner_id": advisor}
+    for answer in (
+        await here.get(f"/v1/staff/{advisor}/members"),
+        await here.post(f"/v1/staff/{advisor}/members/hand-over", json={}, headers=key()),
+        await here.delete(f"/v1/members/{number}/advisor", headers=key()),
+        await here.post(f"/v1/members/{await shop.join()}/advisor", json={"staff_id": advisor}, headers=key()),
+        await here.post(f"/v1/members/{number}/tasks", json=task, headers=key()),
+    ):
+        assert problem(answer) == (404, "unknown-staff")
+    handed = await there.post(f"/v1/staff/{advisor}/members/hand-over", json={}, headers=key())
+    assert handed.json() == {"members": 1}
+
+
 async def test_a_merge_over_http_is_replayed_and_audited(sign_in: SignIn, till: Client) -> None:
     manager = await sign_in("store_manager", ["KL01"])
     one, other = await shop.join(), await shop.join()

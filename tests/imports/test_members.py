@@ -24,6 +24,7 @@ from membership.profiles import MemberProfile, profile
 from membership.registration import identify
 from membership.search import search
 from stores.errors import FileRefused, ImportNotUndoable
+from stores.import_runs import advance, begin_or_resume
 from tests import shop
 
 ROOT = Path(__file__).parents[2]
@@ -177,6 +178,13 @@ async def test_undo_removes_exactly_what_the_import_added_and_restores_what_it_c
     assert after == before
     with pytest.raises(ImportNotUndoable):
         await undo_import(done.id, at=shop.NOON)
+
+
+async def test_a_run_that_is_undone_while_it_goes_on_adds_nothing_more() -> None:
+    run = await begin_or_resume("members", "members.csv", "digest")
+    await undo_import(run.id, at=shop.NOON)
+    with pytest.raises(FileRefused, match="undone while it ran"):
+        await advance(run.id, rows_done=1, counts={"added": 1}, rejects=[])
 
 
 async def test_a_member_who_has_bought_since_stays() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import database
+from api.privacy.erasing import erase
 from errors import InvalidInput
 from loyalty.merging import merge_members
 from loyalty.nightly import run_nightly
@@ -123,3 +124,12 @@ async def test_a_code_that_is_nobodys_is_told_and_a_members_own_is_nobody_elses(
     codes = {(await profile(await shop.join())).referral_code for _ in range(20)}
     assert len(codes) == 20
     assert await database.value("SELECT count(*) FROM membership.referral") == 0
+
+
+async def test_who_was_erased_meanwhile_earns_nothing() -> None:
+    one = await shop.join()
+    other = await brought(one)
+    await shop.sell(other, ("CUP", 1, 1000))
+    await erase(one, at=shop.NOON)
+    assert (await run_nightly(AFTER)).referrals_rewarded == 0
+    assert await database.value("SELECT reason FROM membership.referral") == "erased"
