@@ -4,8 +4,10 @@ Everything runs on the connection of the current transaction when there is one, 
 """
 
 import io
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import asyncpg
@@ -88,6 +90,11 @@ async def transaction(
         else:
             yield outer.connection
         return
+    replica = replicas.reading_from.get()
+    if snapshot and replica is not None:
+        async with replica.transaction(isolation="repeatable_read", readonly=True):
+            yield replica
+        return
     current = _Transaction(db)
     current.inner_savepoints = inner == "savepoint"
     current.connection = await (db.pool.acquire() if db.pool else db.get_new_connection())
@@ -104,6 +111,16 @@ async def transaction(
             await db.pool.release(current.connection)
         else:
             await current.connection.close()
+
+
+@asynccontextmanager
+async def savepoint() -> AsyncIterator[None]:
+    """Undo what is done within on an exception, and nothing else, whoever opened the transaction. Raises `RuntimeError` outside one."""
+    outer = engine().current_transaction.get()
+    if outer is None:
+        raise RuntimeError("a savepoint needs a transaction")
+    async with outer.connection.transaction():
+        yield
 
 
 class _Transaction(PostgresTransaction):
@@ -172,6 +189,27 @@ async def execute(sql: str, *arguments: object) -> int:
         status = await connection.execute(sql, *arguments)
     count = status.rpartition(" ")[2]
     return int(count) if count.isdigit() else 0
+
+
+def named(sql: str, values: Mapping[str, object]) -> tuple[str, list[object]]:
+    """A statement with `:name` for its values, as asyncpg takes it: `$1` and so on, and the values in that order.
+
+    For statements that are put together from the parts of several domains, so that a sale is one round trip: each part brings
+    its own names. Every value must be asked for.
+    """
+    text, names = _numbered(sql)
+    assert set(names) == set(values), set(names) ^ set(values)
+    return text, [values[name] for name in names]
+
+
+@lru_cache(maxsize=256)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    names = tuple(dict.fromkeys(_NAME.findall(sql)))
+    places = {name: f"${place}" for place, name in enumerate(names, start=1)}
+    return _NAME.sub(lambda found: places[found[1]], sql), names
+
+
+_NAME = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 
 async def lock_rows(table: str, ids: Sequence[int]) -> list[Row]:

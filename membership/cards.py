@@ -1,6 +1,7 @@
 """The member's number: an EAN-13 that any till scanner reads (GS1 restricted-circulation prefix 20-29)."""
 
 import io
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -46,6 +47,15 @@ async def member_of_card(number: str) -> int:
     if row["status"] == "replaced":
         raise CardReplaced(number=number)
     return int(row["member_id"])
+
+
+async def members_of_cards(numbers: Sequence[str]) -> dict[str, int]:
+    """The ids of the members whose cards these are, or of those they have become part of, as far as there are any."""
+    rows = await database.rows(
+        "SELECT number, membership.survivor(member_id) AS member_id FROM membership.card WHERE number = ANY($1)",
+        list(numbers),
+    )
+    return {row["number"]: row["member_id"] for row in rows}
 
 
 async def card_of_member(member_id: int) -> str:

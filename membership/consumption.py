@@ -30,30 +30,37 @@ class Consumption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def roll_up(member_id: int, receipt: Receipt, receipt_id: int) -> None:
-    """Add one receipt to the member's rollup and timeline. The member's row is locked by the caller."""
-    sale = receipt.kind == "sale"
-    gross = sum(line.amount for line in receipt.lines if line.quantity > 0 and line.unit_price > 0)
-    await database.execute(
-        _ROLL_UP_ONE,
-        member_id,
-        receipt.business_time,
-        sale,
-        sum(line.quantity for line in receipt.lines),
-        receipt.total,
-        gross,
-        receipt.store_id,
-        receipt_id,
-        msgspec.json.encode({"total": receipt.total, "lines": len(receipt.lines)}).decode(),
+    """Add one receipt to the member's rollup and timeline. The member's account is locked by the caller."""
+    sql, values = database.named(
+        f"WITH receipt AS (SELECT :receipt_id::bigint AS id), {ROLLING_UP} SELECT 1",
+        {**rolling_up(member_id, receipt), "receipt_id": receipt_id},
     )
+    await database.execute(sql, *values)
 
 
-_ROLL_UP_ONE = """
-WITH rolled AS (
+def rolling_up(member_id: int, receipt: Receipt) -> dict[str, object]:
+    """The values of `ROLLING_UP`."""
+    return {
+        "member_id": member_id,
+        "store_id": receipt.store_id,
+        "business_time": receipt.business_time,
+        "sale": receipt.kind == "sale",
+        "total": receipt.total,
+        "gross": receipt.gross,
+        "units": receipt.units,
+        "line_count": len(receipt.lines),
+    }
+
+
+# The CTEs that add the receipt whose id `receipt` has, if any.
+ROLLING_UP = """
+rolled AS (
     INSERT INTO membership.consumption AS c (member_id, first_purchase, last_purchase, receipts, units, spend, gross_receipts,
         gross_spend, gross_last_purchase, returns, returned, store_ids)
-    VALUES ($1, CASE WHEN $3 THEN $2::timestamptz END, CASE WHEN $3 THEN $2::timestamptz END, $3::bool::int, $4::bigint,
-        $5::bigint, ($6 > 0)::int, $6::bigint, CASE WHEN $6 > 0 THEN $2::timestamptz END, (NOT $3)::int,
-        CASE WHEN $3 THEN 0 ELSE -$5::bigint END, ARRAY[$7::bigint])
+    SELECT :member_id::bigint, CASE WHEN :sale THEN :business_time::timestamptz END,
+        CASE WHEN :sale THEN :business_time::timestamptz END, :sale::bool::int, :units::bigint, :total::bigint,
+        (:gross::bigint > 0)::int, :gross::bigint, CASE WHEN :gross::bigint > 0 THEN :business_time::timestamptz END,
+        (NOT :sale)::int, CASE WHEN :sale THEN 0 ELSE -:total::bigint END, ARRAY[:store_id::bigint] FROM receipt
     ON CONFLICT (member_id) DO UPDATE SET
         first_purchase = least(c.first_purchase, excluded.first_purchase),
         last_purchase = greatest(c.last_purchase, excluded.last_purchase),
@@ -62,9 +69,13 @@ WITH rolled AS (
         gross_last_purchase = greatest(c.gross_last_purchase, excluded.gross_last_purchase),
         returns = c.returns + excluded.returns, returned = c.returned + excluded.returned,
         store_ids = CASE WHEN c.store_ids @> excluded.store_ids THEN c.store_ids ELSE c.store_ids || excluded.store_ids END
+), bought AS (
+    INSERT INTO membership.event (member_id, kind, ref, at, store_id, data)
+    SELECT :member_id::bigint, CASE WHEN :sale THEN 'bought' ELSE 'returned' END, 'receipt:' || receipt.id,
+        :business_time::timestamptz, :store_id::bigint,
+        jsonb_build_object('total', :total::bigint, 'lines', :line_count::int) FROM receipt
+    RETURNING id
 )
-INSERT INTO membership.event (member_id, kind, ref, at, store_id, data)
-VALUES ($1, CASE WHEN $3 THEN 'bought' ELSE 'returned' END, 'receipt:' || $8::bigint, $2, $7, $9::jsonb)
 """
 
 

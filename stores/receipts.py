@@ -17,13 +17,14 @@ PRICE_SCALE = 10_000  # unit prices are kept to a ten-thousandth of a minor unit
 
 
 class ReceiptLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line to record. Money in minor units; quantity and amount are negative on a return."""
+    """A line to record. Money in minor units; `tax` is what of the amount is tax. All but the price are negative on a return."""
 
     product: CatalogueProduct
     quantity: int
     unit_price: int
     discount: int
     amount: int
+    tax: int = 0
     original_line_no: int | None = None
 
 
@@ -46,6 +47,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         return sum(line.amount for line in self.lines)
 
     @property
+    def gross(self) -> int:
+        return sum(line.amount for line in self.lines if line.quantity > 0 and line.unit_price > 0)
+
+    @property
+    def units(self) -> int:
+        return sum(line.quantity for line in self.lines)
+
+    @property
     def eligible(self) -> int:
         return sum(line.amount for line in self.lines if line.product.kind == "goods")
 
@@ -63,6 +72,7 @@ class RecordedLine(msgspec.Struct, frozen=True, kw_only=True):
     unit_price: Decimal
     discount: int
     amount: int
+    tax: int
     returned_quantity: int
     returned_amount: int
 
@@ -103,15 +113,21 @@ def fingerprint(
 
 
 def receipt_fingerprint(lines: Sequence[ReceiptLine]) -> int:
-    """The fingerprint of a whole receipt, as stored."""
-    return int(
-        fingerprint(
-            [line.product.id for line in lines],
-            [line.quantity for line in lines],
-            [line.unit_price * PRICE_SCALE for line in lines],
-            [line.discount for line in lines],
-        ).sum(dtype=np.int64)
-    )
+    """The fingerprint of a whole receipt, as stored: the same numbers, in Python, which is quicker for a few lines."""
+    whole = 0
+    for line in lines:
+        state = 0
+        for field in (line.product.id, line.quantity, line.unit_price * PRICE_SCALE, line.discount):
+            state = (state + (field & _WORD) + 0x9E3779B97F4A7C15) & _WORD
+            state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+            state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _WORD
+            state ^= state >> 31
+        whole += state
+    whole &= _WORD
+    return whole - (1 << 64) if whole >> 63 else whole
+
+
+_WORD = (1 << 64) - 1
 
 
 async def record(receipt: Receipt) -> int | None:
@@ -119,59 +135,69 @@ async def record(receipt: Receipt) -> int | None:
 
     Raises `ReceiptDiffers` when another receipt has its store, till and number.
     """
-    lines = receipt.lines
-    recorded: int | None = await database.value(
-        _RECORD,
-        receipt.store_id,
-        receipt.till,
-        receipt.number,
-        receipt.business_time,
-        receipt.kind,
-        receipt.member_id,
-        receipt.staff_id,
-        receipt.original_id,
-        receipt.total,
-        sum(line.amount for line in lines if line.quantity > 0 and line.unit_price > 0),
-        receipt.eligible,
-        sum(line.quantity for line in lines),
-        len(lines),
-        receipt_fingerprint(lines),
-        [line.product.id for line in lines],
-        [line.quantity for line in lines],
-        [line.unit_price for line in lines],
-        [line.discount for line in lines],
-        [line.amount for line in lines],
-        [receipt.original_id if line.original_line_no else None for line in lines],
-        [line.original_line_no for line in lines],
-        list(receipt.payments),
-        list(receipt.payments.values()),
-    )
+    sql, values = database.named(f"WITH {RECORDING} SELECT id FROM receipt", recording(receipt))
+    recorded: int | None = await database.value(sql, *values)
     if recorded is None:
-        await _refuse_difference(receipt)
+        await refuse_difference(receipt)
     return recorded
 
 
-_RECORD = """
-WITH receipt AS (
+def recording(receipt: Receipt) -> dict[str, object]:
+    """The values of `RECORDING`."""
+    lines = receipt.lines
+    return {
+        "store_id": receipt.store_id,
+        "till": receipt.till,
+        "number": receipt.number,
+        "business_time": receipt.business_time,
+        "kind": receipt.kind,
+        "member_id": receipt.member_id,
+        "staff_id": receipt.staff_id,
+        "original": receipt.original_id,
+        "total": receipt.total,
+        "gross": receipt.gross,
+        "eligible": receipt.eligible,
+        "units": receipt.units,
+        "line_count": len(lines),
+        "fingerprint": receipt_fingerprint(lines),
+        "products": [line.product.id for line in lines],
+        "quantities": [line.quantity for line in lines],
+        "prices": [line.unit_price for line in lines],
+        "discounts": [line.discount for line in lines],
+        "amounts": [line.amount for line in lines],
+        "taxes": [line.tax for line in lines],
+        "originals": [receipt.original_id if line.original_line_no else None for line in lines],
+        "original_lines": [line.original_line_no for line in lines],
+        "methods": list(receipt.payments),
+        "paid": list(receipt.payments.values()),
+    }
+
+
+# The CTEs that write a receipt; `receipt` has its id, and no row when there is one of its store, till and number.
+RECORDING = """
+receipt AS (
     INSERT INTO stores.receipt (store_id, till, number, business_time, kind, member_id, staff_id, original_id, total,
         gross, eligible, units, line_count, fingerprint)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    VALUES (:store_id, :till, :number, :business_time, :kind, :member_id, :staff_id, :original, :total, :gross, :eligible,
+        :units, :line_count, :fingerprint)
     ON CONFLICT (store_id, till, number) DO NOTHING RETURNING id
 ), line AS (
-    INSERT INTO stores.receipt_line (receipt_id, line_no, product_id, quantity, unit_price, discount, amount, original_id,
+    INSERT INTO stores.receipt_line (receipt_id, line_no, product_id, quantity, unit_price, discount, amount, tax, original_id,
         original_line_no)
-    SELECT receipt.id, l.line_no, l.product_id, l.quantity, l.unit_price, l.discount, l.amount, l.original_id, l.original_line_no
-    FROM receipt, unnest($15::bigint[], $16::int[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::int[])
-        WITH ORDINALITY AS l (product_id, quantity, unit_price, discount, amount, original_id, original_line_no, line_no)
+    SELECT receipt.id, l.line_no, l.product_id, l.quantity, l.unit_price, l.discount, l.amount, l.tax, l.original_id,
+        l.original_line_no
+    FROM receipt, unnest(:products::bigint[], :quantities::int[], :prices::bigint[], :discounts::bigint[], :amounts::bigint[],
+        :taxes::bigint[], :originals::bigint[], :original_lines::int[])
+        WITH ORDINALITY AS l (product_id, quantity, unit_price, discount, amount, tax, original_id, original_line_no, line_no)
 ), paid AS (
     INSERT INTO stores.payment (receipt_id, method, amount)
-    SELECT receipt.id, p.method, p.amount FROM receipt, unnest($22::text[], $23::bigint[]) AS p (method, amount)
+    SELECT receipt.id, p.method, p.amount FROM receipt, unnest(:methods::text[], :paid::bigint[]) AS p (method, amount)
 )
-SELECT id FROM receipt
 """
 
 
-async def _refuse_difference(receipt: Receipt) -> None:
+async def refuse_difference(receipt: Receipt) -> None:
+    """Raises `ReceiptDiffers` unless the receipt that is recorded under this one's number is the same."""
     existing = await find_receipt(store_id=receipt.store_id, till=receipt.till, number=receipt.number)
     pairs: list[tuple[str, Any, Any]] = [
         ("kind", existing.kind, receipt.kind),
@@ -224,7 +250,7 @@ async def find_receipt(
 
 
 _LINES = """
-SELECT l.line_no, l.product_id, p.sku, p.category, p.brand, p.kind, l.quantity, l.unit_price, l.discount, l.amount,
+SELECT l.line_no, l.product_id, p.sku, p.category, p.brand, p.kind, l.quantity, l.unit_price, l.discount, l.amount, l.tax,
     coalesce(-sum(back.quantity), 0)::int AS returned_quantity, coalesce(-sum(back.amount), 0)::bigint AS returned_amount
 FROM stores.receipt_line l
 JOIN stores.product p ON p.id = l.product_id

@@ -135,6 +135,12 @@ async def identify_till(credential: str) -> TillIdentity | None:
     return TillIdentity(**dict(row)) if row else None
 
 
+async def signing_key(till_id: int) -> bytes:
+    """What a till signs with while it is offline: the SHA-256 of its credential, which both sides can make and no log has."""
+    key = await database.value("SELECT credential_hash FROM stores.till WHERE id = $1", till_id)
+    return bytes(key or b"")
+
+
 async def tills(store: str) -> list[TillShown]:
     """A store's tills by code."""
     rows = await database.rows(
