@@ -1,6 +1,6 @@
 """Launching: the audience is fixed, the control group held out, the budget reserved and the vouchers issued, at once."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -8,7 +8,7 @@ import database
 from campaigns.errors import EmptyAudience, WrongState
 from campaigns.holdout import HELD_OUT
 from campaigns.planning import Campaign, campaign
-from loyalty.vouchers import issue
+from loyalty.voucher_batches import TermsSent, issue, publish_terms
 from membership.consent import CONSENTING
 from membership.tickets import COMPLAINING
 from segmentation.runs import newest_run
@@ -35,15 +35,18 @@ async def launch(campaign_id: int, *, at: datetime) -> Launched:
         if audience == 0:
             raise EmptyAudience(segment=planned.segment)
         queued = await _reserve(planned)
-        vouchers = await issue(
-            batch=f"campaign:{campaign_id}",
-            member_ids=queued,
-            kind=planned.offer.kind,
-            value=planned.offer.value,
-            spend_min=planned.offer.spend_min,
-            issued_at=at,
-            expires_at=at + timedelta(days=planned.window_days),
+        batch = f"campaign:{campaign_id}"
+        await publish_terms(
+            TermsSent(
+                batch=batch,
+                name=planned.name,
+                kind=planned.offer.kind,
+                value=planned.offer.value,
+                spend_min=planned.offer.spend_min,
+                valid_days=planned.window_days,
+            )
         )
+        vouchers = await issue(batch, queued, at=at)
         await database.execute(
             "UPDATE campaigns.delivery SET voucher_id = v.voucher_id FROM unnest($2::bigint[], $3::bigint[]) v (member_id, "
             "voucher_id) WHERE campaign_id = $1 AND delivery.member_id = v.member_id",

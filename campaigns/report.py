@@ -69,7 +69,8 @@ async def report(campaign_id: int, *, at: datetime) -> CampaignReport:
     )
     counts = await delivery_counts(campaign_id)
     used = await database.value(
-        "SELECT count(*) FROM loyalty.voucher WHERE batch = $1 AND used_at IS NOT NULL", f"campaign:{campaign_id}"
+        "SELECT count(*) FROM loyalty.voucher JOIN loyalty.voucher_terms t ON t.id = terms_id WHERE t.batch = $1 AND uses > 0",
+        f"campaign:{campaign_id}",
     )
     by_status: dict[str, int] = {}
     for (status, _), number in sorted(counts.items()):

@@ -1,25 +1,47 @@
-"""Points: the ledger and its lots, earning, checkout, returns, redemption, vouchers, tiers.
+"""Points: the ledger and its lots, rules and earning, checkout and returns, rewards, vouchers, tiers, and what they owe.
 
 The modules below are the public surface; names with an underscore are each module's own.
 """
 
 __all__ = [
+    "accounts",
+    "blind_returns",
+    "caps",
     "checkout",
+    "claiming",
     "earning",
     "errors",
+    "giving_back",
     "history",
+    "households",
     "ledger",
+    "liability",
     "lots",
     "merging",
     "nightly",
+    "offline",
+    "opening",
+    "posting_sql",
     "pricing",
     "programme",
+    "programme_settings",
     "redemption",
     "referrals",
+    "repeats",
     "returns",
+    "rewards",
+    "rule_wording",
+    "rules",
     "sales",
+    "scene",
+    "settlement",
+    "simulation",
+    "simulations",
     "statement",
     "tiers",
     "verification",
+    "versions",
+    "voucher_batches",
     "vouchers",
+    "wording",
 ]

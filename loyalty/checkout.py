@@ -1,184 +1,206 @@
 """The till's one call: a sale becomes a receipt, a rollup, ledger entries and timeline events in one transaction."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 import database
-from errors import InvalidInput
+from loyalty.caps import count_given, lock_budgets, what_is_left
 from loyalty.earning import explained
-from loyalty.errors import VoucherRefused
-from loyalty.ledger import Account, Posting, credit, debit, lock_account, lots_of_member, open_lots
-from loyalty.lots import activation, available, expiry, pending, split_spend, usable
+from loyalty.errors import AccountFrozen, VoucherRefused
+from loyalty.ledger import EARNING, Account, Posting, debit, earning, lots_to_spend, repay
+from loyalty.lots import LotUse, activation, expiry, split_spend
 from loyalty.pricing import Buyer, Settlement, check_lines, settle
-from loyalty.programme import Programme, the_programme
+from loyalty.programme import Programme
 from loyalty.repeats import sale_again
+from loyalty.rules import EarnRule
 from loyalty.sales import Basket, Quote, Sale
-from loyalty.tiers import Standing, TierProgress, progress, promote, standing
+from loyalty.scene import Accounts, Scene, find_buyer, lock_buyer, read_scene
+from loyalty.tiers import COUNTING, Standing, counting, progress, promote, risen
 from loyalty.vouchers import Voucher, find_vouchers, use_vouchers
-from membership.cards import member_of_card
-from membership.consumption import roll_up
-from stores.catalogue import find_products
-from stores.errors import UnknownStore
-from stores.receipts import Receipt, ReceiptLine, record
-
-CLOCK_AHEAD_MAX = timedelta(days=1)
+from membership.consumption import ROLLING_UP, rolling_up
+from stores.receipts import RECORDING, Receipt, ReceiptLine, record, recording, refuse_difference
 
 
-class _Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and under which rules a basket is priced."""
+class Offline(msgspec.Struct, frozen=True, kw_only=True):
+    """What a till that was offline has done already: what it `charged`, in minor units, and what of the points it took was not there
+    and is owed, or covered by nobody (minor units)."""
 
-    store_id: int
-    store: str
-    zone: ZoneInfo
-    programme: Programme
-    recorded_id: int | None
+    charged: int
+    overdrawn: int = 0
+    uncovered: int = 0
 
 
-async def quote(basket: Basket) -> Quote:
-    """Price a basket without writing anything."""
+class _Tender(msgspec.Struct, frozen=True):
+    """What one account gives towards a basket, and what of it is owed because no lot has it."""
+
+    account: Account
+    uses: Sequence[LotUse]
+    owed: int
+
+
+async def quote(basket: Basket, *, segments: frozenset[str] = frozenset(), proposed: EarnRule | None = None) -> Quote:
+    """Price a basket without writing anything. `segments` are those the member is in, if any rule asks; `proposed` is a rule to try
+    in the place of the one of its code."""
     check_lines(basket.lines)
-    setting = await _setting(basket, till="", number="")
-    buyer, reached = None, None
-    if basket.member is not None:
-        member_id = await member_of_card(basket.member)
-        reached = await standing(member_id, setting.programme, basket.business_time)
-        buyer = Buyer(member_id=member_id, lots=await lots_of_member(member_id), tier=reached.tier)
-    settlement = await _price(basket, setting, buyer, await find_vouchers(basket.vouchers))
-    lots = buyer.lots if buyer else []
+    member_id, accounts = await find_buyer(basket.member) if basket.member is not None else (None, [])
+    scene = await read_scene(basket, member_id=member_id, account_ids=accounts, segments=segments)
+    if proposed is not None:
+        scene = msgspec.structs.replace(scene, programme=scene.programme.trying(proposed))
+    vouchers = await find_vouchers(basket.vouchers, member_id=member_id) if basket.vouchers else {}
+    settlement = _price(basket, scene, vouchers)
+    usable, pending = _balance_after(scene, settlement)
+    after = _standing_after(scene, settlement, basket.business_time)
     return Quote(
         settlement=settlement,
-        usable=available(lots, basket.business_time),
-        pending=pending(lots, basket.business_time),
-        tier=progress(setting.programme, reached) if reached else None,
+        usable=usable,
+        pending=pending,
+        tier=progress(scene.programme, after) if after else None,
     )
 
 
-async def checkout(basket: Basket, *, till: str, number: str, staff_id: int | None = None) -> Sale:
+async def checkout(
+    basket: Basket,
+    *,
+    till: str,
+    number: str,
+    staff_id: int | None = None,
+    segments: frozenset[str] = frozenset(),
+    offline: Offline | None = None,
+) -> Sale:
     """Record a sale. The same receipt again changes nothing and answers what it did the first time.
 
-    Raises `ReceiptDiffers` when the number is taken by other content, `VoucherRefused` and `InsufficientPoints` rather than
-    sell at another price than was quoted.
+    `offline` is for a till that has sold already. Raises `ReceiptDiffers` when the number is taken by other
+    content, `VoucherRefused`, `InsufficientPoints` and `InsufficientFunds` rather than sell at another price than was quoted.
     """
     check_lines(basket.lines)
     async with database.transaction():
-        member_id = await member_of_card(basket.member) if basket.member is not None else None
-        account = await lock_account(member_id) if member_id is not None else None
-        # After the lock, so that of two tills with the same receipt the second finds the first's.
-        setting = await _setting(basket, till=till, number=number)
-        if setting.recorded_id is None:
-            sale = await _sell(basket, setting, account, till=till, number=number, staff_id=staff_id)
+        accounts = await lock_buyer(basket) if basket.member is not None else None
+        scene = await read_scene(
+            basket,
+            till=till,
+            number=number,
+            member_id=accounts.member_id if accounts else None,
+            account_ids=accounts.shown if accounts else (),
+            segments=segments,
+        )
+        if scene.recorded_id is None:
+            sale = await _sell(basket, scene, accounts, till=till, number=number, staff_id=staff_id, offline=offline)
             if sale is not None:
                 return sale
         return await sale_again(
             basket,
-            store_id=setting.store_id,
-            programme=setting.programme,
+            store_id=scene.store_id,
+            programme=scene.programme,
             till=till,
             number=number,
-            member_id=member_id,
+            member_id=accounts.member_id if accounts else None,
         )
 
 
 async def _sell(
-    basket: Basket, setting: _Setting, account: Account | None, *, till: str, number: str, staff_id: int | None
+    basket: Basket,
+    scene: Scene,
+    accounts: Accounts | None,
+    *,
+    till: str,
+    number: str,
+    staff_id: int | None,
+    offline: Offline | None,
 ) -> Sale | None:
     """Price the basket and write everything; None when another till has written this very receipt meanwhile."""
-    buyer, reached = None, None
-    if account is not None:
-        reached = await standing(account.member_id, setting.programme, basket.business_time)
-        buyer = Buyer(member_id=account.member_id, lots=await open_lots(account.id), tier=reached.tier)
-    vouchers = await find_vouchers(basket.vouchers, lock=True) if basket.vouchers else {}
-    settlement = await _price(basket, setting, buyer, vouchers)
+    at, buyer = basket.business_time, scene.buyer
+    scene = await _with_budgets(basket, scene, offline)
+    vouchers: dict[str, Voucher] = {}
+    if basket.vouchers:
+        vouchers = await find_vouchers(basket.vouchers, member_id=buyer.member_id if buyer else None, lock=True)
+    settlement = _price(basket, scene, vouchers, offline=offline)
     for outcome in settlement.vouchers:
-        if not outcome.applied:
-            raise VoucherRefused(code=outcome.code, reason=outcome.reason)
-    receipt = _receipt(basket, setting, settlement, till=till, number=number, buyer=buyer, staff_id=staff_id)
-    receipt_id = await record(receipt)
+        if outcome.reason is not None and offline is None:
+            raise VoucherRefused(code=outcome.code, why=outcome.reason)
+    receipt = _receipt(basket, scene, settlement, till=till, number=number, staff_id=staff_id)
+    tenders = []
+    if accounts is not None:
+        tenders = await _tenders(accounts, basket, settlement, overdrawn=offline.overdrawn if offline else 0)
+    if accounts is None or buyer is None:
+        receipt_id = await record(receipt)
+    else:
+        receipt_id = await _record_for(accounts.own, buyer, scene, settlement, receipt)
     if receipt_id is None:
         return None
-    if vouchers:
-        await use_vouchers(
-            [voucher.id for voucher in vouchers.values()], receipt_id=receipt_id, at=basket.business_time
-        )
-    tier = None
-    if account is not None and buyer is not None and reached is not None:
-        await roll_up(buyer.member_id, receipt, receipt_id)
-        await _post(account, buyer, setting, settlement, receipt, receipt_id)
-        tier = await promote(
-            buyer.member_id,
-            setting.programme,
-            Standing(tier=reached.tier, qualifying=reached.qualifying + settlement.total),
-            at=basket.business_time,
-            store_id=setting.store_id,
-        )
-    return _sale(basket, setting, buyer, settlement, receipt_id, tier)
+    used = [(vouchers[one.code].id, one.discount) for one in settlement.vouchers if one.applied]
+    if used:
+        await use_vouchers(used, receipt_id=receipt_id, member_id=receipt.member_id, at=at)
+    after = _standing_after(scene, settlement, at)
+    if accounts is not None and buyer is not None and after is not None:
+        for tender in tenders:
+            await _pay(tender, accounts.member_id, receipt, receipt_id)
+        await _count_caps(buyer, scene, settlement, at)
+        await promote(buyer.member_id, buyer.standing, after, at=at, store_id=scene.store_id)
+    return _sale(scene, settlement, receipt_id, after)
 
 
-async def _setting(basket: Basket, *, till: str, number: str) -> _Setting:
-    row = await database.row(
-        "SELECT store.id, store.time_zone, programme.revision, receipt.id AS recorded_id FROM loyalty.programme "
-        "LEFT JOIN stores.store ON store.code = $1 "
-        "LEFT JOIN stores.receipt ON (receipt.store_id, receipt.till, receipt.number) = (store.id, $2, $3)",
-        basket.store,
-        till,
-        number,
+async def _with_budgets(basket: Basket, scene: Scene, offline: Offline | None) -> Scene:
+    """The scene with what is left of budgets that this basket draws on, which nobody else does until it is done."""
+    buyer, programme, at = scene.buyer, scene.programme, basket.business_time
+    rules = programme.rules_at(at)
+    if buyer is None or not any(rule.caps.budget is not None for rule in rules):
+        return scene
+    goods = _price(msgspec.structs.replace(basket, vouchers=[]), scene, {}, offline=offline)
+    drawn = {code for code, _ in goods.award.applied}
+    budgeted = [rule.code for rule in rules if rule.caps.budget is not None and rule.code in drawn]
+    if not budgeted:
+        return scene
+    await lock_budgets(budgeted)
+    left, day_left = await what_is_left(
+        rules, member_id=buyer.member_id, day=_day(scene, at), member_day_max=programme.member_day_max
     )
-    if row is None or row["id"] is None:
-        raise UnknownStore(code=basket.store)
-    programme = await the_programme(row["revision"])
-    if basket.currency is not None and basket.currency != programme.chain.currency:
-        raise InvalidInput(field="currency", why=f"the chain's is {programme.chain.currency}, not {basket.currency}")
-    if basket.business_time.tzinfo is None:
-        raise InvalidInput(field="business_time", why="needs an offset, such as 2026-03-01T10:15:00+08:00")
-    if basket.business_time > datetime.now(UTC) + CLOCK_AHEAD_MAX:
-        raise InvalidInput(field="business_time", why="lies in the future; check the till's clock")
-    return _Setting(
-        store_id=row["id"],
-        store=basket.store,
-        zone=ZoneInfo(row["time_zone"]),
-        programme=programme,
-        recorded_id=row["recorded_id"],
-    )
+    return msgspec.structs.replace(scene, buyer=msgspec.structs.replace(buyer, left=left, day_left=day_left))
 
 
-async def _price(basket: Basket, setting: _Setting, buyer: Buyer | None, vouchers: dict[str, Voucher]) -> Settlement:
+def _day(scene: Scene, at: datetime) -> date:
+    """The chain's day, by which tiers and caps count."""
+    return at.astimezone(scene.programme.chain.zone).date()
+
+
+def _price(basket: Basket, scene: Scene, vouchers: dict[str, Voucher], *, offline: Offline | None = None) -> Settlement:
+    payment = basket.payment
+    if offline is not None:
+        payment = msgspec.structs.replace(payment, overdrawn=offline.overdrawn, uncovered=offline.uncovered)
     return settle(
         basket.lines,
-        products=await find_products(line.sku for line in basket.lines),
+        products=scene.products,
         vouchers=vouchers,
         voucher_codes=basket.vouchers,
-        points_to_spend=basket.points_to_spend,
-        buyer=buyer,
-        programme=setting.programme,
-        store=setting.store,
+        payment=payment,
+        buyer=scene.buyer,
+        programme=scene.programme,
+        place=scene.place,
         at=basket.business_time,
-        at_local=basket.business_time.astimezone(setting.zone),
+        charged=offline.charged if offline is not None else None,
     )
 
 
 def _receipt(
-    basket: Basket,
-    setting: _Setting,
-    settlement: Settlement,
-    *,
-    till: str,
-    number: str,
-    buyer: Buyer | None,
-    staff_id: int | None,
+    basket: Basket, scene: Scene, settlement: Settlement, *, till: str, number: str, staff_id: int | None
 ) -> Receipt:
-    payments = {"money": settlement.due} if settlement.due or not settlement.points_value else {}
-    if settlement.points_value:
-        payments["points"] = settlement.points_value
+    payments = {
+        "points": settlement.points_value,
+        "stored_value": settlement.stored_value,
+        "uncovered": settlement.uncovered,
+    }
+    payments = {method: amount for method, amount in payments.items() if amount}
+    if settlement.due or not payments:
+        payments["money"] = settlement.due
     return Receipt(
-        store_id=setting.store_id,
+        store_id=scene.store_id,
         till=till,
         number=number,
         business_time=basket.business_time,
         kind="sale",
-        member_id=buyer.member_id if buyer else None,
+        member_id=scene.buyer.member_id if scene.buyer else None,
         staff_id=staff_id,
         payments=payments,
         lines=[
@@ -188,55 +210,138 @@ def _receipt(
                 unit_price=line.unit_price,
                 discount=line.discount,
                 amount=line.amount,
+                tax=line.tax,
             )
             for line in settlement.lines
         ],
     )
 
 
-async def _post(
-    account: Account, buyer: Buyer, setting: _Setting, settlement: Settlement, receipt: Receipt, receipt_id: int
-) -> None:
-    at = receipt.business_time
-    common: dict[str, Any] = {
-        "event_at": at,
-        "store_id": receipt.store_id,
-        "staff_id": receipt.staff_id,
-        "receipt_id": receipt_id,
+async def _record_for(
+    account: Account, buyer: Buyer, scene: Scene, settlement: Settlement, receipt: Receipt
+) -> int | None:
+    """Receipt, rollup, timeline, what counts towards tiers, and the award with its lot: one statement, one round trip."""
+    at, award = receipt.business_time, settlement.award
+    parts = [RECORDING, ROLLING_UP, COUNTING]
+    values = recording(receipt) | rolling_up(buyer.member_id, receipt)
+    counted = _counted(settlement)
+    values |= counting(
+        buyer.member_id, _day(scene, at), spend=counted["spend"], points=counted["points"], visits=counted["visits"]
+    )
+    if award.points:
+        starts, awaits = activation(at, scene.programme.terms)
+        posting = Posting(
+            amount=award.points,
+            kind="earn",
+            event_at=at,
+            store_id=receipt.store_id,
+            staff_id=receipt.staff_id,
+            explanation=explained(award, settlement.context) | _earn_base(scene.programme),
+        )
+        ends = expiry(starts, scene.programme.terms)
+        values |= earning(account, posting, activates_at=starts, expires_at=ends, awaits=awaits)
+        parts.append(EARNING)
+    sql, arguments = database.named(f"WITH {', '.join(parts)} SELECT id FROM receipt", values)
+    receipt_id: int | None = await database.value(sql, *arguments)
+    if receipt_id is None:
+        await refuse_difference(receipt)
+    elif account.debt and award.points:
+        await repay(account, at=at)
+    return receipt_id
+
+
+def _earn_base(programme: Programme) -> dict[str, Any]:
+    """Which part of the lines earned, where that is not all of it."""
+    kept: dict[str, Any] = {} if programme.earn_on_tax else {"on_tax": False}
+    return kept | ({"excluded": sorted(programme.earn_excluded)} if programme.earn_excluded else {})
+
+
+def _counted(settlement: Settlement) -> dict[str, int]:
+    """What a sale counts towards tiers, by metric."""
+    return {
+        "spend": settlement.total,
+        "points": settlement.award.points,
+        "visits": 1 if settlement.total > 0 else 0,
     }
+
+
+def _standing_after(scene: Scene, settlement: Settlement, at: datetime) -> Standing | None:
+    """Where the buyer stands with this sale."""
+    if scene.buyer is None:
+        return None
+    before = scene.buyer.standing
+    reached = before.qualifying + _counted(settlement)[scene.programme.tier_metric]
+    counted = msgspec.structs.replace(before, qualifying=reached)
+    return risen(scene.programme, counted, at=at, joined=scene.buyer.joined)
+
+
+async def _tenders(accounts: Accounts, basket: Basket, settlement: Settlement, *, overdrawn: int) -> list[_Tender]:
+    """What the customer pays with besides money, lot by lot; in a household from whose lots end first, each from its own account.
+
+    Before anything is written: points that this very sale earns do not pay for it.
+    """
+    at, points = basket.business_time, settlement.points_spent - overdrawn
+    tenders = []
     if settlement.points_spent:
-        uses = split_spend(usable(buyer.lots, at), settlement.points_spent)
-        await debit(
-            account,
-            Posting(amount=-settlement.points_spent, kind="spend", reason="paid part of a basket", **common),
-            uses,
-        )
-    if settlement.award.points:
-        starts = activation(at, pending_days=setting.programme.pending_days)
-        await credit(
-            account,
-            Posting(
-                amount=settlement.award.points,
-                kind="earn",
-                explanation=explained(settlement.award, settlement.context),
-                **common,
-            ),
-            activates_at=starts,
-            expires_at=expiry(starts, months=setting.programme.expiry_months, zone=setting.programme.chain.zone),
-        )
+        lots = await lots_to_spend([account.id for account in accounts.pool], at, points)
+        uses = split_spend(lots, points)
+        owner = {lot.id: lot.account_id for lot in lots}
+        for account in accounts.pool:
+            taken = [use for use in uses if owner[use.lot_id] == account.id]
+            owed = overdrawn if account.id == accounts.own.id else 0
+            if taken or owed:
+                tenders.append(_Tender(account, taken, owed))
+    if settlement.stored_value:
+        assert accounts.money is not None
+        if accounts.money.frozen:
+            raise AccountFrozen(number=str(basket.member))
+        lots = await lots_to_spend([accounts.money.id], at, settlement.stored_value)
+        tenders.append(_Tender(accounts.money, split_spend(lots, settlement.stored_value), 0))
+    return tenders
 
 
-def _sale(
-    basket: Basket,
-    setting: _Setting,
-    buyer: Buyer | None,
-    settlement: Settlement,
-    receipt_id: int,
-    tier: TierProgress | None,
-) -> Sale:
-    at = basket.business_time
-    earned_now = settlement.award.points if setting.programme.pending_days == 0 else 0
-    lots = buyer.lots if buyer else []
+async def _pay(tender: _Tender, spender: int, receipt: Receipt, receipt_id: int) -> None:
+    account = tender.account
+    posting = Posting(
+        amount=-sum(use.points for use in tender.uses) - tender.owed,
+        kind="spend",
+        reason="paid part of a basket",
+        event_at=receipt.business_time,
+        store_id=receipt.store_id,
+        staff_id=receipt.staff_id,
+        receipt_id=receipt_id,
+        explanation={"household": True, "spent_by": spender} if spender != account.member_id else {},
+    )
+    await debit(account, posting, tender.uses, owed=tender.owed)
+    if tender.owed:
+        await repay(account, at=receipt.business_time)
+
+
+async def _count_caps(buyer: Buyer, scene: Scene, settlement: Settlement, at: datetime) -> None:
+    given = {part.rule: part.points for part in settlement.award.explanation}
+    await count_given(
+        given,
+        total=settlement.award.points,
+        rules=scene.programme.rules_at(at),
+        member_id=buyer.member_id,
+        day=_day(scene, at),
+        day_counts=scene.programme.member_day_max is not None,
+    )
+
+
+def _balance_after(scene: Scene, settlement: Settlement) -> tuple[int, int]:
+    """What the buyer's pool can spend after the sale, and what is pending."""
+    if scene.buyer is None:
+        return 0, 0
+    starts, _ = activation(settlement.context.at_local, scene.programme.terms)
+    funds = scene.buyer.funds
+    earned = max(0, settlement.award.points - funds.debt)  # what is owed is repaid first
+    now = earned if starts <= settlement.context.at_local else 0
+    return funds.usable - settlement.points_spent + now, funds.pending + earned - now
+
+
+def _sale(scene: Scene, settlement: Settlement, receipt_id: int, after: Standing | None) -> Sale:
+    usable, pending = _balance_after(scene, settlement)
     return Sale(
         receipt_id=receipt_id,
         total=settlement.total,
@@ -244,9 +349,12 @@ def _sale(
         discount=settlement.discount,
         earned=settlement.award.points,
         spent=settlement.points_spent,
-        usable=available(lots, at) - settlement.points_spent + earned_now,
-        pending=pending(lots, at) + settlement.award.points - earned_now,
-        tier=tier,
+        stored_value=settlement.stored_value,
+        usable=usable,
+        pending=pending,
+        tier=progress(scene.programme, after) if after else None,
         explanation=settlement.award.explanation,
+        priced=settlement.priced,
+        vouchers=settlement.vouchers,
         again=False,
     )

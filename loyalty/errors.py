@@ -1,6 +1,7 @@
 """What loyalty/ refuses."""
 
 from errors import DomainError, InvalidInput, NotFound
+from loyalty.wording import Language, Reason
 
 
 class InsufficientPoints(DomainError):
@@ -27,11 +28,72 @@ class UnknownReward(NotFound):
         super().__init__(kind="reward", name=code)
 
 
+class UnknownTier(NotFound):
+    def __init__(self, *, code: str) -> None:
+        super().__init__(kind="tier", name=code)
+
+
+class RewardRefused(DomainError):
+    """The reward cannot be had by this member, here, or any more."""
+
+    def __init__(self, *, code: str, reason: str) -> None:
+        super().__init__(f"Reward {code} cannot be had: {reason}.", code=code, reason=reason)
+
+
 class VoucherRefused(DomainError):
     """A voucher cannot be applied to this basket. Nothing was sold: quote again without it."""
 
-    def __init__(self, *, code: str, reason: str) -> None:
-        super().__init__(f"Voucher {code} is refused: {reason}.", code=code, reason=reason)
+    def __init__(self, *, code: str, why: Reason, language: Language = "en") -> None:
+        reason = why.text(language)
+        said = Reason("voucher_refused", {"code": code, "reason": reason}).text(language)
+        super().__init__(said, code=code, reason=reason)
+        self.why = why
+
+    def said_in(self, language: Language) -> "VoucherRefused":
+        """The same in the words of whoever asked."""
+        return VoucherRefused(code=str(self.facts["code"]), why=self.why, language=language)
+
+
+class RefundRefused(DomainError):
+    """What a redemption gave has been used already."""
+
+    def __init__(self, *, hold_id: int, voucher: str) -> None:
+        super().__init__(f"Voucher {voucher} of redemption {hold_id} has been used.", hold=hold_id, voucher=voucher)
+
+
+class AccountFrozen(DomainError):
+    """Stored value that is frozen is neither paid with nor paid out."""
+
+    def __init__(self, *, number: str) -> None:
+        super().__init__(f"The stored value of card {number} is frozen.", number=number)
+
+
+class InsufficientFunds(DomainError):
+    """Stored value does not cover what is to be paid. Minor units."""
+
+    def __init__(self, *, available: int, cost: int) -> None:
+        super().__init__(f"{cost} are needed and {available} are stored.", available=available, cost=cost)
+
+
+class TransferRefused(DomainError):
+    """Points do not go from this member to that one, or not so many."""
+
+    def __init__(self, *, reason: str, **facts: object) -> None:
+        super().__init__(f"The points stay: {reason}.", reason=reason, **facts)
+
+
+class ClaimRefused(DomainError):
+    """A receipt that cannot be claimed, and why."""
+
+    def __init__(self, *, reason: str, **facts: object) -> None:
+        super().__init__(f"The receipt cannot be claimed: {reason}.", reason=reason, **facts)
+
+
+class HouseholdRefused(DomainError):
+    """Who may not share a pool with whom."""
+
+    def __init__(self, *, reason: str, **facts: object) -> None:
+        super().__init__(f"The household stays as it is: {reason}.", reason=reason, **facts)
 
 
 class NothingToReturn(InvalidInput):
@@ -70,14 +132,3 @@ class UnmergeRefused(DomainError):
             points_spent=points_spent,
             vouchers_used=vouchers_used,
         )
-
-
-__all__ = [
-    "HoldSettled",
-    "InsufficientPoints",
-    "NotASale",
-    "NothingToReturn",
-    "UnknownHold",
-    "UnknownReward",
-    "VoucherRefused",
-]

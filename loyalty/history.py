@@ -3,12 +3,16 @@
 Works on the temporary table `imported_receipt` of stores/history.py, inside the import's transaction.
 """
 
+from datetime import UTC, datetime
+
 import msgspec
 
 import database
-from loyalty.earning import Conditions
+from loyalty.ledger import lock_account_by_id, repay
 from loyalty.posting_sql import CREATE_POSTING, post_all
 from loyalty.programme import Programme, ensure_base_rule, the_programme
+from loyalty.rules import Caps, Conditions
+from loyalty.tiers import recount
 from stores.money import shown
 
 
@@ -52,12 +56,33 @@ async def award_imported() -> HistoryAward:
     return HistoryAward(entries=entries, earned=earned, clawed_back=clawed_back)
 
 
+async def settle_imported() -> None:
+    """What the receipts count towards tiers, and what their points repay."""
+    rows = await database.rows("SELECT DISTINCT member_id FROM imported_receipt WHERE member_id IS NOT NULL")
+    members = [row["member_id"] for row in rows]
+    # Of tables filled a moment ago there are no statistics yet, and without them the next statements loop for minutes.
+    for columns in ("stores.receipt (member_id, kind)", "loyalty.entry (receipt_id, kind)"):
+        await database.execute(f"ANALYZE {columns}")
+    await recount(members)
+    indebted = await database.rows(
+        "SELECT id FROM loyalty.account WHERE member_id = ANY($1::bigint[]) AND debt > 0 ORDER BY id", members
+    )
+    for row in indebted:
+        await repay(await lock_account_by_id(row["id"]), at=datetime.now(UTC))
+
+
 async def _post_sales(programme: Programme) -> int:
     """Each sale by the newest version of a base rule without conditions that held on its day."""
     earned = 0
     for dated in reversed(programme.rules):
         rule = dated.rule
-        if rule.kind != "base" or rule.conditions != Conditions():
+        if (
+            rule.kind != "base"
+            or rule.conditions != Conditions()
+            or rule.per_item
+            or rule.caps != Caps()
+            or not rule.active
+        ):
             continue
         earned += await database.value(
             _EARN,
@@ -140,14 +165,15 @@ SELECT coalesce(-sum(amount), 0)::bigint FROM posted
 
 async def _open_lots(programme: Programme) -> None:
     await database.execute(
-        "INSERT INTO loyalty.lot (id, account_id, entry_id, receipt_id, points, remaining, activates_at, expires_at) "
+        "INSERT INTO loyalty.lot (id, account_id, entry_id, receipt_id, points, remaining, activates_at, expires_at, store_id) "
         "SELECT e.lot_id, e.account_id, e.entry_id, e.receipt_id, e.amount, e.amount + coalesce(c.amount, 0), e.activates_at, "
-        "loyalty.expiry(e.activates_at, $2, $3) FROM (SELECT *, event_at + make_interval(days => $1) AS activates_at "
+        "loyalty.expiry(e.activates_at, $2, $3, $4), e.store_id FROM (SELECT *, event_at + make_interval(days => $1) AS activates_at "
         "FROM posting WHERE kind = 'earn') e LEFT JOIN (SELECT lot_id, sum(amount)::bigint AS amount FROM posting "
         "WHERE kind = 'clawback' GROUP BY 1) c USING (lot_id) ORDER BY e.lot_id",
         programme.pending_days,
         programme.expiry_months,
         programme.chain.time_zone,
+        programme.expiry_rounding,
     )
     await database.execute(
         "UPDATE loyalty.lot SET remaining = remaining + c.amount FROM (SELECT lot_id, sum(amount)::bigint AS amount FROM posting "

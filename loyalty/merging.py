@@ -2,17 +2,34 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 import database
 from loyalty.errors import OpenHolds, UnmergeRefused
-from loyalty.ledger import Account, Posting, credit, debit, lock_account, lock_account_by_id, restore
+from loyalty.ledger import (
+    ACCOUNT_COLUMNS,
+    Account,
+    Posting,
+    Unit,
+    account_of,
+    accounts_of,
+    credit,
+    debit,
+    forgive,
+    freeze_account,
+    lock_accounts,
+    repay,
+    restore,
+)
 from loyalty.lots import LotUse
+from loyalty.tiers import recount
 from membership.cards import card_of_member, member_of_card
 from membership.merge_journal import Merge, journal, journalled, move, move_back
 from membership.merging import absorb, lock_pair, merge_of, open_merge, receipts_since, release
+
+UNITS: Final[tuple[Unit, ...]] = ("points", "money")  # the order in which they are locked, everywhere
 
 
 class Merged(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,22 +56,33 @@ async def merge_members(number: str, other: str, *, reason: str, staff_id: int |
     async with database.transaction():
         survivor_id, loser_id = await member_of_card(number), await member_of_card(other)
         await lock_pair(survivor_id, loser_id)
-        # The survivor's first, here and wherever both are needed; two merges of one pair are parted by the members' locks. Before
-        # anything moves, because tills sell to either under these.
-        into, out_of = await lock_account(survivor_id), await lock_account(loser_id)
+        # Before anything moves, because tills sell to either under these.
+        accounts = {"points": await lock_accounts([survivor_id, loser_id])}
+        if await accounts_of([loser_id], "money"):  # none comes while its points are locked
+            accounts["money"] = await lock_accounts([survivor_id, loser_id], "money")
         merge = await absorb(survivor_id, loser_id, reason=reason, staff_id=staff_id, at=at)
-        rows = await _lots(out_of)
-        if any(row["held"] for row in rows):
-            raise OpenHolds(number=other, points=sum(row["held"] for row in rows))
-        await _transfer(out_of, into, rows, merge.id, staff_id, at)
+        points = 0
+        for unit, locked in accounts.items():
+            into, out_of = locked[survivor_id], locked[loser_id]
+            rows = await _lots(out_of)
+            if any(row["held"] for row in rows):
+                raise OpenHolds(number=other, points=sum(row["held"] for row in rows))
+            await _transfer(out_of, into, rows, merge.id, staff_id, at)
+            if out_of.debt:
+                await _take_over(out_of, into, merge.id, staff_id, at)
+            if out_of.frozen:
+                await freeze_account(into, at=at)
+            points += sum(row["remaining"] for row in rows) if unit == "points" else 0
+            await database.execute("UPDATE loyalty.account SET moved_to = $2 WHERE id = $1", out_of.id, into.id)
         await move("loyalty.voucher", merge)
         await _join_tiers(merge)
-        await database.execute("UPDATE loyalty.account SET moved_to = $2 WHERE id = $1", out_of.id, into.id)
+        await _join_household(merge)
+        await recount([survivor_id, loser_id])
         return Merged(
             id=merge.id,
             number=await card_of_member(survivor_id),
             absorbed=other,
-            points_moved=sum(row["remaining"] for row in rows),
+            points_moved=points,
             receipts_moved=len(await journalled(merge.id, "stores.receipt")),
         )
 
@@ -65,15 +93,14 @@ async def unmerge_members(number: str, other: str, *, staff_id: int | None = Non
     async with database.transaction():
         survivor_id = await member_of_card(number)
         merge = await open_merge(survivor_id, other)
-        into = await lock_account(survivor_id)
-        out_of = await lock_account_by_id(
-            await database.value(
-                "SELECT id FROM loyalty.account WHERE member_id = $1 AND unit = 'points'", merge.loser_id
-            )
-        )
+        accounts = await _lock_both(survivor_id, merge.loser_id)
         since, moved = await receipts_since(merge), await _movable(merge)
-        await database.execute("UPDATE loyalty.account SET moved_to = NULL WHERE id = $1", out_of.id)
+        await database.execute(
+            "UPDATE loyalty.account SET moved_to = NULL WHERE id = ANY($1::bigint[])",
+            [out_of.id for _, out_of in accounts.values()],
+        )
         for lot_id, home in moved.items():
+            into, out_of = accounts[home.get("unit", "points")]
             posting: dict[str, Any] = {"event_at": at, "staff_id": staff_id, "reason": f"merge {merge.id} undone"}
             points = home["points"]
             await debit(into, Posting(amount=-points, kind="transfer_out", **posting), [LotUse(lot_id, points)])
@@ -82,12 +109,51 @@ async def unmerge_members(number: str, other: str, *, staff_id: int | None = Non
         await move_back("loyalty.voucher", merge)
         await _part_tiers(merge)
         await release(merge, staff_id=staff_id, at=at)
+        await recount([survivor_id, merge.loser_id])
+        owed = sum((await journalled(merge.id, "loyalty.debt")).values())
+        stays = [f"{len(since)} receipts that came after the merge"] if since else []
         return Unmerged(
             number=await card_of_member(survivor_id),
             released=await card_of_member(merge.loser_id),
-            points_moved_back=sum(home["points"] for home in moved.values()),
-            stays=[f"{len(since)} receipts that came after the merge"] if since else [],
+            points_moved_back=sum(home["points"] for home in moved.values() if home.get("unit", "points") == "points"),
+            stays=stays + ([f"{owed} points that were owed when they merged"] if owed else []),
         )
+
+
+async def _lock_both(survivor_id: int, loser_id: int) -> dict[Unit, tuple[Account, Account]]:
+    """Both members' accounts by unit, as they are: the absorbed one's too, which `lock_account` would follow."""
+    found: dict[Unit, tuple[Account, Account]] = {}
+    for unit in UNITS:
+        rows = await database.rows(
+            f"SELECT {ACCOUNT_COLUMNS} FROM loyalty.account WHERE member_id = ANY($1::bigint[]) AND unit = $2 "
+            "ORDER BY id FOR NO KEY UPDATE",
+            [survivor_id, loser_id],
+            unit,
+        )
+        both = {row["member_id"]: account_of(row) for row in rows}
+        if loser_id in both:
+            found[unit] = both[survivor_id], both[loser_id]
+    return found
+
+
+async def _take_over(out_of: Account, into: Account, merge_id: int, staff_id: int | None, at: datetime) -> None:
+    """What the absorbed member owed is owed by the survivor."""
+    posting: dict[str, Any] = {"event_at": at, "staff_id": staff_id, "reason": f"merge {merge_id}"}
+    await forgive(out_of, Posting(amount=out_of.debt, kind="transfer_in", **posting))
+    await debit(into, Posting(amount=-out_of.debt, kind="transfer_out", **posting), [], owed=out_of.debt)
+    await repay(into, at=at)
+    await journal(merge_id, "loyalty.debt", out_of.id, out_of.debt)
+
+
+async def _join_household(merge: Merge) -> None:
+    """The survivor shares what either shared; their own household stands before the other's."""
+    await database.execute(
+        "WITH theirs AS (DELETE FROM loyalty.household_member WHERE member_id = $2 RETURNING household_id, joined_at) "
+        "INSERT INTO loyalty.household_member (member_id, household_id, joined_at) SELECT $1, household_id, joined_at FROM theirs "
+        "ON CONFLICT (member_id) DO NOTHING",
+        merge.survivor_id,
+        merge.loser_id,
+    )
 
 
 async def forward(from_account: Account, to_account: Account, *, staff_id: int | None, at: datetime) -> None:
@@ -99,8 +165,8 @@ async def forward(from_account: Account, to_account: Account, *, staff_id: int |
 
 async def _lots(account: Account) -> list[database.Row]:
     return await database.rows(
-        "SELECT lot.id, remaining, held, activates_at, expires_at, lot.receipt_id, entry.store_id FROM loyalty.lot "
-        "JOIN loyalty.entry ON entry.id = entry_id WHERE lot.account_id = $1 AND remaining > 0 ORDER BY lot.id",
+        "SELECT id, remaining, held, activates_at, expires_at, receipt_id, store_id, awaits FROM loyalty.lot "
+        "WHERE account_id = $1 AND remaining > 0 ORDER BY id",
         account.id,
     )
 
@@ -125,9 +191,11 @@ async def _transfer(
             Posting(amount=points, kind="transfer_in", **posting),
             activates_at=row["activates_at"],
             expires_at=row["expires_at"],
+            awaits=row["awaits"],
+            issued_by=row["store_id"],
         )
-        lot_id = await database.value("SELECT id FROM loyalty.lot WHERE entry_id = $1", entry.id)
-        await journal(merge_id, "loyalty.lot", lot_id, {"lot": row["id"], "points": points})
+        assert entry.lot_id is not None
+        await journal(merge_id, "loyalty.lot", entry.lot_id, {"lot": row["id"], "points": points, "unit": into.unit})
 
 
 async def _movable(merge: Merge) -> dict[int, Any]:
@@ -141,8 +209,9 @@ async def _movable(merge: Merge) -> dict[int, Any]:
     )
     spent = sum(row["points"] - row["remaining"] - row["expired"] + row["held"] for row in rows)
     vouchers = await database.rows(
-        "SELECT code FROM loyalty.voucher JOIN membership.merge_move ON row_id = voucher.id AND what = 'loyalty.voucher' "
-        "JOIN membership.merge ON merge.id = merge_id WHERE merge_id = $1 AND receipt_id > newest_receipt_id ORDER BY code",
+        "SELECT DISTINCT code FROM loyalty.voucher JOIN membership.merge_move ON row_id = voucher.id AND what = 'loyalty.voucher' "
+        "JOIN membership.merge ON merge.id = merge_id JOIN loyalty.voucher_use u ON u.voucher_id = voucher.id "
+        "WHERE merge_id = $1 AND receipt_id > newest_receipt_id AND released_at IS NULL ORDER BY code",
         merge.id,
     )
     if spent or vouchers:
@@ -151,33 +220,65 @@ async def _movable(merge: Merge) -> dict[int, Any]:
 
 
 async def _join_tiers(merge: Merge) -> None:
-    """The survivor has the higher of the two."""
+    """The survivor has the higher of what the two have earned, and of what they were given."""
+    rows = await database.rows(
+        "SELECT s.*, tier.threshold AS threshold, earned.threshold AS earned, granted.threshold AS granted FROM loyalty.standing s "
+        "JOIN loyalty.tier ON tier.id = tier_id LEFT JOIN loyalty.tier earned ON earned.id = earned_id "
+        "LEFT JOIN loyalty.tier granted ON granted.id = granted_id WHERE member_id = ANY($1::bigint[])",
+        [merge.survivor_id, merge.loser_id],
+    )
+    both = {row["member_id"]: row for row in rows}
+    own, theirs = both.get(merge.survivor_id), both.get(merge.loser_id)
+    if theirs is None:
+        return
+    earned = max((row for row in rows if row["earned"] is not None), key=lambda row: row["earned"], default=None)
+    granted = max((row for row in rows if row["granted"] is not None), key=lambda row: row["granted"], default=None)
+    highest = max(rows, key=lambda row: row["threshold"])
+    became = (
+        highest["tier_id"],
+        highest["since"],
+        earned["until"] if earned else None,
+        earned["earned_id"] if earned else None,
+        granted["granted_id"] if granted else None,
+        granted["granted_until"] if granted else None,
+    )
+    if own is not None and became == tuple(own[name] for name in _STANDING):
+        return
+    await _set_standing(merge.survivor_id, became)
+    before = [msgspec.to_builtins(own[name]) for name in _STANDING] if own is not None else None
+    await journal(
+        merge.id, "loyalty.standing", merge.survivor_id, {"own": before, "became": msgspec.to_builtins(became)}
+    )
+
+
+_STANDING = ("tier_id", "since", "until", "earned_id", "granted_id", "granted_until")
+
+
+async def _set_standing(member_id: int, standing: Sequence[Any]) -> None:
     await database.execute(
-        "WITH theirs AS (SELECT s.*, rank FROM loyalty.standing s JOIN loyalty.tier ON tier.id = tier_id WHERE member_id = $2), "
-        "own AS (SELECT s.*, rank FROM loyalty.standing s JOIN loyalty.tier ON tier.id = tier_id WHERE member_id = $1), "
-        "raised AS (INSERT INTO loyalty.standing (member_id, tier_id, since) SELECT $1, tier_id, since FROM theirs "
-        "WHERE rank > coalesce((SELECT rank FROM own), -1) ON CONFLICT (member_id) DO UPDATE SET "
-        "(tier_id, since) = (excluded.tier_id, excluded.since) RETURNING tier_id, since) "
-        "INSERT INTO membership.merge_move (merge_id, what, row_id, before) SELECT $3, 'loyalty.standing', $1, "
-        "jsonb_build_object('own', (SELECT to_jsonb(own) FROM own), 'raised', to_jsonb(raised)) FROM raised",
-        merge.survivor_id,
-        merge.loser_id,
-        merge.id,
+        "INSERT INTO loyalty.standing (member_id, tier_id, since, until, earned_id, granted_id, granted_until) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (member_id) DO UPDATE SET (tier_id, since, until, earned_id, granted_id, "
+        "granted_until) = (excluded.tier_id, excluded.since, excluded.until, excluded.earned_id, excluded.granted_id, "
+        "excluded.granted_until)",
+        member_id,
+        *standing,
     )
 
 
 async def _part_tiers(merge: Merge) -> None:
     """As it was, unless the tier has changed since."""
-    for before in (await journalled(merge.id, "loyalty.standing")).values():
-        raised, own = before["raised"], before["own"]
-        now = [merge.survivor_id, raised["tier_id"], datetime.fromisoformat(raised["since"])]
-        condition = "WHERE (member_id, tier_id, since) = ($1, $2, $3)"
-        if own is None:
-            await database.execute(f"DELETE FROM loyalty.standing {condition}", *now)
+    for change in (await journalled(merge.id, "loyalty.standing")).values():
+        row = await database.row("SELECT * FROM loyalty.standing WHERE member_id = $1", merge.survivor_id)
+        if row is None or msgspec.to_builtins([row[name] for name in _STANDING]) != change.get("became"):
+            continue
+        if change["own"] is None:
+            await database.execute("DELETE FROM loyalty.standing WHERE member_id = $1", merge.survivor_id)
         else:
-            await database.execute(
-                f"UPDATE loyalty.standing SET (tier_id, since) = ($4, $5) {condition}",
-                *now,
-                own["tier_id"],
-                datetime.fromisoformat(own["since"]),
+            times = {"since", "until", "granted_until"}
+            await _set_standing(
+                merge.survivor_id,
+                [
+                    datetime.fromisoformat(value) if name in times and value is not None else value
+                    for name, value in zip(_STANDING, change["own"], strict=True)
+                ],
             )

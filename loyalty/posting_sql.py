@@ -16,13 +16,13 @@ CREATE TEMP TABLE posting (
 """
 
 _ENTRIES = """
-INSERT INTO loyalty.entry (id, account_id, version, amount, balance_after, kind, reason, event_at, store_id, receipt_id,
+INSERT INTO loyalty.entry (id, account_id, unit, version, amount, balance_after, kind, reason, event_at, store_id, receipt_id,
     explanation, seal)
-SELECT entry_id, account_id, version, amount, balance, kind, reason, event_at, store_id, receipt_id, explanation,
+SELECT entry_id, account_id, unit, version, amount, balance, kind, reason, event_at, store_id, receipt_id, explanation,
     loyalty.chain(loyalty.entry_text(account_id, version, amount, balance, kind, reason, event_at, receipt_id, explanation),
         start) OVER (PARTITION BY account_id ORDER BY version)
 FROM (
-    SELECT posting.*, account.seal AS start, account.version + row_number() OVER w AS version,
+    SELECT posting.*, account.unit, account.seal AS start, account.version + row_number() OVER w AS version,
         (account.balance + sum(amount) OVER w)::bigint AS balance
     FROM posting JOIN loyalty.account ON account.id = posting.account_id
     WINDOW w AS (PARTITION BY posting.account_id ORDER BY event_at, kind DESC, entry_id)
@@ -42,8 +42,8 @@ WHERE account.id = last.account_id
 
 _EVENTS = """
 INSERT INTO membership.event (member_id, kind, ref, at, store_id, data)
-SELECT account.member_id, 'points_' || entry.kind, 'entry:' || entry.id, entry.event_at, entry.store_id,
-    jsonb_build_object('points', entry.amount, 'balance', entry.balance_after)
+SELECT account.member_id, entry.unit || '_' || entry.kind, 'entry:' || entry.id, entry.event_at, entry.store_id,
+    jsonb_build_object(entry.unit, entry.amount, 'balance', entry.balance_after)
 FROM posting JOIN loyalty.entry ON entry.id = posting.entry_id JOIN loyalty.account ON account.id = entry.account_id
 ORDER BY account.member_id, entry.version
 """

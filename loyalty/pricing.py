@@ -1,53 +1,98 @@
 """What a basket costs and earns. Quote and checkout both come through `settle`, so they cannot disagree.
 
-`settle` is pure. Order: line discounts, vouchers, points as payment, then earning on what was paid in money.
+`settle` is pure. Order: line discounts, vouchers, points as payment, stored value, then earning on what was not paid with points.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from errors import InvalidInput
 from loyalty.earning import Award, EarnContext, EarnLine, RulePoints, earn
-from loyalty.errors import InsufficientPoints
-from loyalty.lots import Lot, available
-from loyalty.programme import Programme, TierLevel
-from loyalty.vouchers import Voucher, VoucherOutcome, apply_voucher
+from loyalty.errors import InsufficientFunds, InsufficientPoints
+from loyalty.ledger import Funds
+from loyalty.programme import Programme
+from loyalty.rules import birthdays_around
+from loyalty.tiers import Standing
+from loyalty.vouchers import Voucher, VoucherOutcome, apply_vouchers
+from loyalty.wording import Reason
 from stores.catalogue import CatalogueProduct
 from stores.money import spread
 
+VOUCHERS_TAKE = frozenset({"goods", "service"})  # a gift card bought with a voucher would turn it into money
+
 
 class BasketLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line as the till sends it. Money in minor units; `discount` is for the whole line."""
+    """A line as the till sends it. Money in minor units; `discount` is for the whole line, `tax` is what of its price after the
+    discount is tax."""
 
     sku: str
     quantity: int
     unit_price: int
     discount: int = 0
+    tax: int = 0
+
+    @property
+    def amount(self) -> int:
+        """Before vouchers."""
+        return self.quantity * self.unit_price - self.discount
 
 
 class PricedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line after vouchers: `amount` is what it costs in minor units."""
+    """A line after vouchers: `amount` is what it costs in minor units, `tax` what of that is tax."""
 
     product: CatalogueProduct
     quantity: int
     unit_price: int
     discount: int
     amount: int
+    tax: int = 0
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a basket is bought."""
+
+    store: str
+    region: str
+    zone: ZoneInfo
+    channel: str
 
 
 class Buyer(msgspec.Struct, frozen=True, kw_only=True):
-    """What pricing needs to know of the member."""
+    """What pricing needs to know of the member, who `joined` one day. `funds` are those of their pool, `money` is what they have
+    stored in minor units; `left` and `day_left` are what caps leave, as in `EarnContext`."""
 
     member_id: int
-    lots: Sequence[Lot]
-    tier: TierLevel | None
+    funds: Funds
+    standing: Standing
+    joined: datetime
+    birth_month: int | None = None
+    birth_day: int | None = None
+    first_purchase: bool = False
+    segments: frozenset[str] = frozenset()
+    money: int = 0
+    left: Mapping[str, int] = {}
+    day_left: int | None = None
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
+    """What besides money the customer pays with: points, and minor units of stored value.
+
+    Only a till that was offline has given goods for points that were not there: `overdrawn` of the points are owed, and
+    `uncovered` minor units nobody pays.
+    """
+
+    points: int = 0
+    stored_value: int = 0
+    overdrawn: int = 0
+    uncovered: int = 0
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. Money in minor units: `goods` before vouchers, `total` after, `due` after points as well."""
+    """The answer. Money in minor units: `goods` before vouchers, `total` after, `due` after points and stored value as well.
+    `priced` is what the total should have been where a till has charged another."""
 
     lines: Sequence[PricedLine]
     goods: int
@@ -55,7 +100,10 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     points_spent: int
     points_value: int
+    stored_value: int
+    uncovered: int
     due: int
+    priced: int
     vouchers: Sequence[VoucherOutcome]
     award: Award
     context: EarnContext
@@ -73,6 +121,8 @@ def check_lines(lines: Sequence[BasketLine]) -> None:
             raise InvalidInput(field=f"lines[{place}].unit_price", why=f"{line.unit_price} is no price in minor units")
         if not 0 <= line.discount <= line.quantity * line.unit_price:
             raise InvalidInput(field=f"lines[{place}].discount", why="must lie between zero and the line's price")
+        if not 0 <= line.tax <= line.amount:
+            raise InvalidInput(field=f"lines[{place}].tax", why="must lie between zero and what the line costs")
 
 
 def settle(
@@ -81,21 +131,30 @@ def settle(
     products: Mapping[str, CatalogueProduct],
     vouchers: Mapping[str, Voucher],
     voucher_codes: Sequence[str],
-    points_to_spend: int,
+    payment: Payment,
     buyer: Buyer | None,
     programme: Programme,
-    store: str,
+    place: Place,
     at: datetime,
-    at_local: datetime,
+    charged: int | None = None,
 ) -> Settlement:
-    """Price a checked basket. Raises `InsufficientPoints` or `InvalidInput` for points that cannot be spent."""
-    before = [line.quantity * line.unit_price - line.discount for line in lines]
-    goods = sum(before)
-    outcomes = _apply_vouchers(voucher_codes, vouchers, goods, buyer, at)
-    discount = sum(outcome.discount for outcome in outcomes)
-    amounts = [amount - off for amount, off in zip(before, spread(discount, before), strict=True)]
-    total = goods - discount
-    points_value = _pay_with_points(points_to_spend, total, buyer, programme, at)
+    """Price a checked basket.
+
+    `charged` is what a till that was offline has taken for it already, whatever it should have been: the difference counts as a
+    discount, or as its absence. Raises `InsufficientPoints`, `InsufficientFunds` or `InvalidInput` for what cannot be paid with.
+    """
+    outcomes, amounts = _discounted(lines, products, vouchers, voucher_codes, buyer, place, at)
+    goods = sum(line.amount for line in lines)
+    if charged is not None and charged != sum(amounts):
+        if not 0 <= charged <= goods:
+            raise InvalidInput(field="charged", why=f"{charged} must lie between zero and the {goods} of the lines")
+        before = [line.amount for line in lines]
+        amounts = [amount - off for amount, off in zip(before, spread(goods - charged, before), strict=True)]
+    priced_at, total = (sum(line.amount for line in lines) - sum(one.discount for one in outcomes)), sum(amounts)
+    points_value = _pay_with_points(payment, total, buyer, programme)
+    stored_value = _pay_with_stored(payment.stored_value, total - points_value, buyer)
+    if not 0 <= payment.uncovered <= total - points_value - stored_value:
+        raise InvalidInput(field="charged", why=f"{total} is less than what was paid besides money")
     priced = [
         PricedLine(
             product=products[line.sku],
@@ -103,74 +162,103 @@ def settle(
             unit_price=line.unit_price,
             discount=line.discount,
             amount=amount,
+            tax=line.tax * amount // line.amount if line.amount else 0,
         )
         for line, amount in zip(lines, amounts, strict=True)
     ]
-    context = EarnContext(
-        currency=programme.chain.currency,
-        store=store,
-        at_local=at_local,
-        tier=buyer.tier.code if buyer and buyer.tier else None,
-        tier_multiplier_milli=buyer.tier.multiplier_milli if buyer and buyer.tier else 1000,
-        cash_share=Fraction(total - points_value, total) if total else Fraction(1),
+    context = _context(
+        programme,
+        place,
+        buyer,
+        at,
+        cash=(total - points_value - payment.uncovered, total) if points_value or payment.uncovered else (1, 1),
     )
     return Settlement(
         lines=priced,
         goods=goods,
-        discount=discount,
+        discount=goods - total,
         total=total,
-        points_spent=points_to_spend,
+        points_spent=payment.points,
         points_value=points_value,
-        due=total - points_value,
+        stored_value=stored_value,
+        uncovered=payment.uncovered,
+        due=total - points_value - stored_value - payment.uncovered,
+        priced=priced_at,
         vouchers=outcomes,
         award=_award(priced, outcomes, buyer, programme, at, context),
         context=context,
     )
 
 
-def earn_lines(lines: Sequence[PricedLine]) -> list[EarnLine]:
+def earn_line(
+    product: CatalogueProduct, *, amount: int, tax: int, quantity: int, on_tax: bool, excluded: frozenset[str]
+) -> EarnLine:
+    """What earning sees of a line that costs `amount`."""
+    outside = any(product.category == path or product.category.startswith(path + "/") for path in excluded)
+    return EarnLine(
+        sku=product.sku,
+        category=product.category,
+        brand=product.brand,
+        amount=amount if on_tax else amount - tax,
+        quantity=quantity,
+        earns=product.kind == "goods" and not outside,
+    )
+
+
+def earn_lines(lines: Sequence[PricedLine], programme: Programme) -> list[EarnLine]:
     """What earning sees of priced lines."""
     return [
-        EarnLine(
-            sku=line.product.sku,
-            category=line.product.category,
-            brand=line.product.brand,
-            kind=line.product.kind,
+        earn_line(
+            line.product,
             amount=line.amount,
+            tax=line.tax,
+            quantity=line.quantity,
+            on_tax=programme.earn_on_tax,
+            excluded=programme.earn_excluded,
         )
         for line in lines
     ]
 
 
-def _apply_vouchers(
-    codes: Sequence[str], vouchers: Mapping[str, Voucher], goods: int, buyer: Buyer | None, at: datetime
-) -> list[VoucherOutcome]:
-    member_id = buyer.member_id if buyer else None
-    outcomes: list[VoucherOutcome] = []
-    used: set[int] = set()
-    for code in codes:
-        voucher = vouchers.get(code)
-        if voucher and voucher.id in used:
-            outcomes.append(VoucherOutcome(code=code, applied=False, reason="it stands twice in this basket"))
-            continue
-        left = goods - sum(outcome.discount for outcome in outcomes)
-        outcome = apply_voucher(code, voucher, member_id=member_id, spend=goods, left=left, at=at)
-        if voucher and outcome.applied:
-            used.add(voucher.id)
-        outcomes.append(outcome)
-    return outcomes
+def _discounted(
+    lines: Sequence[BasketLine],
+    products: Mapping[str, CatalogueProduct],
+    vouchers: Mapping[str, Voucher],
+    codes: Sequence[str],
+    buyer: Buyer | None,
+    place: Place,
+    at: datetime,
+) -> tuple[list[VoucherOutcome], list[int]]:
+    amounts = [line.amount for line in lines]
+    if not codes:
+        return [], amounts
+    seen = [products[line.sku] for line in lines]
+    applied = apply_vouchers(
+        codes,
+        vouchers,
+        [
+            earn_line(product, amount=line.amount, tax=0, quantity=line.quantity, on_tax=True, excluded=frozenset())
+            for line, product in zip(lines, seen, strict=True)
+        ],
+        takes=[product.kind in VOUCHERS_TAKE for product in seen],
+        member_id=buyer.member_id if buyer else None,
+        store=place.store,
+        channel=place.channel,
+        at=at,
+    )
+    return applied.outcomes, [amount - off for amount, off in zip(amounts, applied.off, strict=True)]
 
 
-def _pay_with_points(points: int, total: int, buyer: Buyer | None, programme: Programme, at: datetime) -> int:
+def _pay_with_points(payment: Payment, total: int, buyer: Buyer | None, programme: Programme) -> int:
+    points = payment.points
     if points == 0:
         return 0
     if points < 0:
         raise InvalidInput(field="points_to_spend", why="must not be negative")
     if buyer is None:
         raise InvalidInput(field="points_to_spend", why="needs a member")
-    usable = available(buyer.lots, at)
-    if points > usable:
-        raise InsufficientPoints(available=usable, cost=points)
+    if points - payment.overdrawn > buyer.funds.usable:
+        raise InsufficientPoints(available=buyer.funds.usable, cost=points)
     value = points * programme.point_value
     if value > total:
         raise InvalidInput(
@@ -178,6 +266,42 @@ def _pay_with_points(points: int, total: int, buyer: Buyer | None, programme: Pr
             why=f"{points} is more than the basket costs; {total // programme.point_value} pay it",
         )
     return value
+
+
+def _pay_with_stored(amount: int, due: int, buyer: Buyer | None) -> int:
+    if amount == 0:
+        return 0
+    if amount < 0:
+        raise InvalidInput(field="stored_value_to_spend", why="must not be negative")
+    if buyer is None:
+        raise InvalidInput(field="stored_value_to_spend", why="needs a member")
+    if amount > due:
+        raise InvalidInput(field="stored_value_to_spend", why=f"{amount} is more than the {due} that are left to pay")
+    if amount > buyer.money:
+        raise InsufficientFunds(available=buyer.money, cost=amount)
+    return amount
+
+
+def _context(
+    programme: Programme, place: Place, buyer: Buyer | None, at: datetime, *, cash: tuple[int, int]
+) -> EarnContext:
+    at_local = at.astimezone(place.zone)
+    tier = buyer.standing.tier if buyer else None
+    return EarnContext(
+        currency=programme.chain.currency,
+        store=place.store,
+        region=place.region,
+        channel=place.channel,
+        at_local=at_local,
+        tier=tier.code if tier else None,
+        tier_multiplier_milli=tier.multiplier_milli if tier else 1000,
+        segments=buyer.segments & programme.segments_asked if buyer else frozenset(),
+        birthday=birthdays_around(buyer.birth_month, buyer.birth_day, at_local.date()) if buyer else frozenset(),
+        first_purchase=buyer.first_purchase if buyer else False,
+        cash=cash,
+        left=buyer.left if buyer else {},
+        day_left=buyer.day_left if buyer else None,
+    )
 
 
 def _award(
@@ -189,13 +313,17 @@ def _award(
     context: EarnContext,
 ) -> Award:
     if buyer is None:
-        return Award(points=0, explanation=[])
-    award = earn(programme.rules_at(at), earn_lines(lines), context)
+        return Award()
+    award = earn(programme.rules_at(at), earn_lines(lines, programme), context)
     granted = [
-        RulePoints(rule=f"voucher:{outcome.code}", version=1, points=outcome.bonus_points, because="bonus voucher")
+        RulePoints(
+            rule=f"voucher:{outcome.code}", version=1, points=outcome.bonus_points, reasons=[Reason("voucher_bonus")]
+        )
         for outcome in outcomes
         if outcome.bonus_points
     ]
     return Award(
-        points=award.points + sum(bonus.points for bonus in granted), explanation=[*award.explanation, *granted]
+        points=award.points + sum(bonus.points for bonus in granted),
+        explanation=[*award.explanation, *granted],
+        applied=award.applied,
     )

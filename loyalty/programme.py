@@ -1,24 +1,31 @@
 """The programme: how points are earned, expire and are worth, and which tiers there are."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Literal
 
 import msgspec
 
 import database
-from loyalty.earning import Conditions, EarnRule
+from loyalty.lots import Clawback, Rounding, Terms
+from loyalty.rules import Caps, Conditions, EarnRule
+from loyalty.versions import publish
 from stores.chain import Chain, the_chain
+
+Metric = Literal["spend", "points", "visits"]
+Period = Literal["rolling", "calendar", "anniversary"]
+Downgrade = Literal["one_level", "re_evaluate"]
 
 
 class TierLevel(msgspec.Struct, frozen=True, kw_only=True):
-    """A tier; `threshold` in minor units spent within the programme's tier months."""
+    """A tier; `threshold` is of the programme's metric within its period: minor units, points or visits."""
 
     id: int
     code: str
     name: str
     threshold: int
     multiplier_milli: int
+    benefits: Sequence[str] = ()
 
 
 class DatedRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,16 +42,55 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     chain: Chain
     revision: int
     expiry_months: int | None
+    expiry_rounding: Rounding
     pending_days: int
+    pending_date: date | None
+    pending_event: str | None
     grace_days: int
     hold_minutes: int
     point_value: int
+    point_cost_milli: int | None
+    breakage_milli: int | None
+    clawback: Clawback
+    earn_on_tax: bool
+    earn_excluded: frozenset[str]
+    member_day_max: int | None
+    offline_points_max: int
+    claim_days: int
+    transfer_day_max: int
+    topup_bonus_milli: int
+    tier_metric: Metric
+    tier_period: Period
     tier_months: int
+    tier_grace_days: int
+    tier_downgrade: Downgrade
     tiers: Sequence[TierLevel]
     rules: Sequence[DatedRule]
 
+    @property
+    def terms(self) -> Terms:
+        """What lots are opened with."""
+        return Terms(
+            zone=self.chain.zone,
+            expiry_months=self.expiry_months,
+            expiry_rounding=self.expiry_rounding,
+            pending_days=self.pending_days,
+            pending_date=self.pending_date,
+            pending_event=self.pending_event,
+        )
+
+    @property
+    def segments_asked(self) -> frozenset[str]:
+        """The segments that any rule asks for; without any nobody need look them up."""
+        return frozenset().union(*(dated.rule.conditions.segments for dated in self.rules))
+
+    @property
+    def at_once(self) -> Terms:
+        """What lots are opened with that are nobody's to take back: usable immediately."""
+        return Terms(zone=self.chain.zone, expiry_months=self.expiry_months, expiry_rounding=self.expiry_rounding)
+
     def rules_at(self, at: datetime) -> list[EarnRule]:
-        """The newest version of each rule that holds at a moment."""
+        """Of each rule the newest version that holds at a moment, unless that one ends it."""
         newest: dict[str, EarnRule] = {}
         for dated in self.rules:
             holds = (dated.valid_from is None or dated.valid_from <= at) and (
@@ -52,37 +98,49 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
             )
             if holds:
                 newest[dated.rule.code] = dated.rule
-        return list(newest.values())
+        return [rule for rule in newest.values() if rule.active]
+
+    def trying(self, rule: EarnRule) -> "Programme":
+        """The programme with this rule in the place of every version of its code."""
+        kept = [dated for dated in self.rules if dated.rule.code != rule.code]
+        proposal = DatedRule(rule=rule, valid_from=None, valid_to=None)
+        return msgspec.structs.replace(self, rules=[*kept, proposal])
 
     def rules_named(self, named: Sequence[tuple[str, int]]) -> list[EarnRule]:
         """Rules of exactly these versions, for computing an old award again."""
-        return [dated.rule for dated in self.rules if (dated.rule.code, dated.rule.version) in set(named)]
+        wanted = set(named)
+        return [dated.rule for dated in self.rules if (dated.rule.code, dated.rule.version) in wanted]
 
-    def tier_of_spend(self, spend: int) -> TierLevel | None:
-        """The highest tier that this much reaches."""
+    def tier_by_id(self, tier_id: int | None) -> TierLevel | None:
+        """The tier of an id."""
+        return next((tier for tier in self.tiers if tier.id == tier_id), None)
+
+    def tier_reached(self, qualifying: int) -> TierLevel | None:
+        """The highest tier that this much of the metric reaches."""
         return max(
-            (tier for tier in self.tiers if tier.threshold <= spend), key=lambda tier: tier.threshold, default=None
+            (tier for tier in self.tiers if tier.threshold <= qualifying), key=lambda tier: tier.threshold, default=None
         )
 
-    def next_tier(self, spend: int) -> TierLevel | None:
+    def next_tier(self, qualifying: int) -> TierLevel | None:
         """The lowest tier not reached yet."""
         return min(
-            (tier for tier in self.tiers if tier.threshold > spend), key=lambda tier: tier.threshold, default=None
+            (tier for tier in self.tiers if tier.threshold > qualifying), key=lambda tier: tier.threshold, default=None
         )
 
 
 _cached: dict[str, Programme] = {}
 
 
-async def the_programme(revision: int | None = None) -> Programme:
+async def the_programme(revision: int | None = None, *, cached: bool = False) -> Programme:
     """The programme as of `revision`, read anew only when that has moved on.
 
-    A caller that has read `loyalty.programme.revision` in its own statement passes it and usually pays no round trip.
+    A caller that has read `loyalty.programme.revision` in its own statement passes it and usually pays no round trip. `cached` is for
+    one that is about to: what it gets may be a revision behind.
     """
-    cached = _cached.get("programme")
-    if cached is None or revision is None or cached.revision != revision:
-        cached = _cached["programme"] = await _read()
-    return cached
+    known = _cached.get("programme")
+    if known is None or not (cached or known.revision == revision):
+        known = _cached["programme"] = await _read()
+    return known
 
 
 async def _read() -> Programme:
@@ -90,23 +148,33 @@ async def _read() -> Programme:
     row = await database.row("SELECT * FROM loyalty.programme")
     assert row is not None
     fields = {name: value for name, value in row.items() if name != "id"}
-    tiers = await database.rows("SELECT id, code, name, threshold, multiplier_milli FROM loyalty.tier ORDER BY rank")
-    rules = await database.rows(
-        "SELECT code, version, kind, points, per, multiplier_milli, fixed, conditions, nullif(valid_from, '-infinity') AS "
-        "valid_from, nullif(valid_to, 'infinity') AS valid_to FROM loyalty.earn_rule ORDER BY code, version"
+    tiers = await database.rows(
+        "SELECT id, code, name, threshold, multiplier_milli, benefits FROM loyalty.tier ORDER BY rank"
     )
+    rules = await database.rows(f"{SELECT_RULES} ORDER BY code, version")
     return Programme(
         chain=chain,
-        tiers=[TierLevel(**dict(tier)) for tier in tiers],
-        rules=[_dated(dict(rule)) for rule in rules],
-        **fields,
+        tiers=[TierLevel(**{**dict(tier), "benefits": msgspec.json.decode(tier["benefits"])}) for tier in tiers],
+        rules=[dated(rule) for rule in rules],
+        **{**fields, "earn_excluded": frozenset(fields["earn_excluded"])},
     )
 
 
-def _dated(row: dict[str, Any]) -> DatedRule:
-    valid_from, valid_to = row.pop("valid_from"), row.pop("valid_to")
-    conditions = msgspec.json.decode(row.pop("conditions"), type=Conditions)
-    return DatedRule(rule=EarnRule(**row, conditions=conditions), valid_from=valid_from, valid_to=valid_to)
+SELECT_RULES = (
+    "SELECT code, version, kind, name, points, per, per_item, multiplier_milli, fixed, conditions, caps, active, "
+    "nullif(valid_from, '-infinity') AS valid_from, nullif(valid_to, 'infinity') AS valid_to FROM loyalty.earn_rule"
+)
+
+
+def dated(row: Mapping[str, Any]) -> DatedRule:
+    """A row of `SELECT_RULES`."""
+    fields = dict(row)
+    valid_from, valid_to = fields.pop("valid_from"), fields.pop("valid_to")
+    conditions = msgspec.json.decode(fields.pop("conditions"), type=Conditions)
+    caps = msgspec.json.decode(fields.pop("caps"), type=Caps)
+    names = EarnRule.__struct_fields__
+    rule = EarnRule(**{name: fields[name] for name in names if name in fields}, conditions=conditions, caps=caps)
+    return DatedRule(rule=rule, valid_from=valid_from, valid_to=valid_to)
 
 
 def forget_programme() -> None:
@@ -114,36 +182,72 @@ def forget_programme() -> None:
     _cached.clear()
 
 
-async def publish_rule(rule: EarnRule, *, valid_from: datetime | None = None) -> int:
+async def publish_rule(
+    rule: EarnRule,
+    *,
+    valid_from: datetime | None = None,
+    valid_to: datetime | None = None,
+    staff_id: int | None = None,
+) -> int:
     """Add a rule, or a new version of it; its version. Old versions stay, because old awards refer to them."""
     version = await database.value(
-        "INSERT INTO loyalty.earn_rule (code, version, kind, points, per, multiplier_milli, fixed, conditions, valid_from) "
-        "SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6, $7, coalesce($8::timestamptz, '-infinity') "
+        "INSERT INTO loyalty.earn_rule (code, version, kind, name, points, per, per_item, multiplier_milli, fixed, conditions, "
+        "caps, active, valid_from, valid_to, published_by) "
+        "SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+        "coalesce($12::timestamptz, '-infinity'), coalesce($13::timestamptz, 'infinity'), $14 "
         "FROM loyalty.earn_rule WHERE code = $1 RETURNING version",
         rule.code,
         rule.kind,
+        rule.name,
         rule.points,
         rule.per,
+        rule.per_item,
         rule.multiplier_milli,
         rule.fixed,
         msgspec.json.encode(rule.conditions).decode(),
+        msgspec.json.encode(rule.caps).decode(),
+        rule.active,
         valid_from,
+        valid_to,
+        staff_id,
     )
     return int(version)
 
 
-async def define_tier(*, code: str, name: str, rank: int, threshold: int, multiplier_milli: int = 1000) -> None:
-    """Add a tier, or change the one of that code. `threshold` in minor units."""
-    await database.execute(
-        "INSERT INTO loyalty.tier (code, name, rank, threshold, multiplier_milli) VALUES ($1, $2, $3, $4, $5) "
-        "ON CONFLICT (code) DO UPDATE SET (name, rank, threshold, multiplier_milli) = (excluded.name, excluded.rank, "
-        "excluded.threshold, excluded.multiplier_milli)",
-        code,
-        name,
-        rank,
-        threshold,
-        multiplier_milli,
-    )
+async def define_tier(
+    *,
+    code: str,
+    name: str,
+    rank: int,
+    threshold: int,
+    multiplier_milli: int = 1000,
+    benefits: Sequence[str] = (),
+    staff_id: int | None = None,
+) -> None:
+    """Add a tier, or change the one of that code; every state it had stays to be read. `threshold` is of the metric."""
+    async with database.transaction():
+        tier = {
+            "code": code,
+            "name": name,
+            "rank": rank,
+            "threshold": threshold,
+            "multiplier_milli": multiplier_milli,
+            "benefits": list(benefits),
+        }
+        version = await publish("tier", code, tier, staff_id=staff_id)
+        await database.execute(
+            "INSERT INTO loyalty.tier (code, name, rank, threshold, multiplier_milli, benefits, version) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (code) DO UPDATE SET (name, rank, threshold, multiplier_milli, "
+            "benefits, version) = (excluded.name, excluded.rank, excluded.threshold, excluded.multiplier_milli, "
+            "excluded.benefits, excluded.version)",
+            code,
+            name,
+            rank,
+            threshold,
+            multiplier_milli,
+            msgspec.json.encode(tier["benefits"]).decode(),
+            version,
+        )
 
 
 async def ensure_base_rule() -> None:

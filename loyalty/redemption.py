@@ -1,24 +1,30 @@
-"""Spending points: hold, then capture or void. Held points are not available twice."""
+"""Spending points: hold, then capture or void; and giving back what was captured. Held points are not available twice."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Literal
 
 import msgspec
 
 import database
 from errors import InvalidInput
-from loyalty.errors import HoldSettled, InsufficientPoints, UnknownHold, UnknownReward
-from loyalty.ledger import Account, Posting, debit, lock_account, open_lots
-from loyalty.lots import LotUse, available, split_spend, usable
+from loyalty.errors import HoldSettled, InsufficientPoints, RefundRefused, UnknownHold
+from loyalty.giving_back import Involved, lock_held, put_back
+from loyalty.households import pool_of
+from loyalty.ledger import Account, Posting, accounts_of, debit, funds, lock_accounts, lots_to_spend, repay
+from loyalty.lots import LotUse, split_spend
 from loyalty.programme import the_programme
-from loyalty.tables import Reward
+from loyalty.rewards import StockedReward, check_reward, reward, reward_batch
+from loyalty.tiers import standing
+from loyalty.voucher_batches import issue
 from membership.cards import member_of_card
 
-HoldStatus = Literal["held", "captured", "void", "expired"]
+HoldStatus = Literal["held", "captured", "void", "expired", "refunded"]
 
 
 class Redemption(msgspec.Struct, frozen=True, kw_only=True):
-    """A hold and what became of it. `available` is what the member can still spend."""
+    """A hold and what became of it. `available` is what the member can still spend; `voucher` is what a captured reward became."""
 
     id: int
     member: str
@@ -27,67 +33,44 @@ class Redemption(msgspec.Struct, frozen=True, kw_only=True):
     status: HoldStatus
     expires_at: datetime
     available: int
-
-
-class RewardOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """A reward in the catalogue. `value` is minor units or percent by `kind`."""
-
-    code: str
-    name: str
-    points: int
-    kind: str
-    value: int
-
-
-async def rewards() -> list[RewardOffer]:
-    """Active rewards, cheapest first."""
-    rows = (
-        await Reward.select(Reward.code, Reward.name, Reward.points, Reward.kind, Reward.value)
-        .where(Reward.active.eq(True))
-        .order_by(Reward.points)
-    )
-    return [RewardOffer(**row) for row in rows]
-
-
-async def define_reward(*, code: str, name: str, points: int, kind: str, value: int = 0) -> None:
-    """Add a reward, or change the one of that code. `value` is minor units or percent by `kind`."""
-    await database.execute(
-        "INSERT INTO loyalty.reward (code, name, points, kind, value) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (code) "
-        "DO UPDATE SET (name, points, kind, value) = (excluded.name, excluded.points, excluded.kind, excluded.value)",
-        code,
-        name,
-        points,
-        kind,
-        value,
-    )
+    voucher: str | None = None
 
 
 async def hold(
     member: str, *, at: datetime, points: int | None = None, reward: str | None = None, store: str | None = None
 ) -> Redemption:
-    """Set points aside, by number or for a reward, in the lots that spending would take."""
+    """Set points aside, by number or for a reward, in the lots that spending would take.
+
+    Raises `InsufficientPoints`, `UnknownReward`, and `RewardRefused` for one that this member cannot have here and now.
+    """
     if (points is None) == (reward is None):
         raise InvalidInput(field="points", why="give either points or a reward")
+    if points is not None and points <= 0:
+        raise InvalidInput(field="points", why=f"{points} must be above zero")
     async with database.transaction():
         member_id = await member_of_card(member)
-        account = await lock_account(member_id)
-        reward_id, points = await _cost(points, reward)
-        lots = usable(await open_lots(account.id), at)
-        there = available(lots, at)
-        if there < points:
-            raise InsufficientPoints(available=there, cost=points)
-        uses = split_spend(lots, points)
+        locked = await lock_accounts(await pool_of(member_id))
+        account = locked[member_id]
+        shared = set(await pool_of(account.member_id))  # as it is under the locks
+        pool = [one.id for one in locked.values() if one.member_id in shared]
+        wanted = await _wanted(reward, account, store, at) if reward is not None else None
+        cost = wanted.points if wanted is not None else points
+        assert cost is not None
+        there = (await funds(pool, at)).usable
+        if there < cost:
+            raise InsufficientPoints(available=there, cost=cost)
+        uses = split_spend(await lots_to_spend(pool, at, cost), cost)
         expires_at = at + timedelta(minutes=(await the_programme()).hold_minutes)
         hold_id = await database.value(
             "WITH hold AS (INSERT INTO loyalty.hold (account_id, points, reward_id, store_id, held_at, expires_at) "
             "VALUES ($1, $2, $3, (SELECT id FROM stores.store WHERE code = $4), $5, $6) RETURNING id), "
             "use AS (SELECT * FROM unnest($7::bigint[], $8::bigint[]) AS u (lot_id, points)), "
             "kept AS (INSERT INTO loyalty.lot_hold SELECT hold.id, use.lot_id, use.points FROM hold, use), "
-            "held AS (UPDATE loyalty.lot SET held = held + use.points FROM use WHERE lot.id = use.lot_id) "
-            "SELECT id FROM hold",
+            "held AS (UPDATE loyalty.lot SET held = held + use.points FROM use WHERE lot.id = use.lot_id), "
+            "taken AS (UPDATE loyalty.reward SET taken = taken + 1 WHERE id = $3) SELECT id FROM hold",
             account.id,
-            points,
-            reward_id,
+            cost,
+            wanted.id if wanted is not None else None,
             store,
             at,
             expires_at,
@@ -97,34 +80,32 @@ async def hold(
     return Redemption(
         id=hold_id,
         member=member,
-        points=points,
+        points=cost,
         reward=reward,
         status="held",
         expires_at=expires_at,
-        available=there - points,
+        available=there - cost,
     )
 
 
-async def _cost(points: int | None, reward: str | None) -> tuple[int | None, int]:
-    if points is not None:
-        if points <= 0:
-            raise InvalidInput(field="points", why=f"{points} must be above zero")
-        return None, points
-    row = await Reward.select(Reward.id, Reward.points).where(Reward.code == reward, Reward.active.eq(True)).first()
-    if row is None:
-        raise UnknownReward(code=str(reward))
-    return row["id"], row["points"]
+async def _wanted(code: str, account: Account, store: str | None, at: datetime) -> StockedReward:
+    """The reward, locked, for a member who can have it."""
+    wanted = await reward(code, lock=True)
+    programme = await the_programme()
+    tier = (await standing(account.member_id, programme, at)).tier
+    await check_reward(wanted, account_id=account.id, tier=tier, programme=programme, store=store, at=at)
+    return wanted
 
 
 class _Held(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     account_id: int
     member_id: int
-    points: int
     reward: str | None
     status: HoldStatus
     store_id: int | None
     expires_at: datetime
+    voucher_id: int | None
 
 
 async def store_of_hold(hold_id: int) -> str | None:
@@ -138,82 +119,152 @@ async def store_of_hold(hold_id: int) -> str | None:
 
 
 async def capture(hold_id: int, *, at: datetime) -> Redemption:
-    """Spend the held points. Capturing twice changes nothing; a void or expired hold is refused."""
+    """Spend the held points; a reward that takes something off becomes a voucher of the member's own. Capturing twice changes
+    nothing; a void or expired hold is refused."""
     async with database.transaction():
-        account, held = await _lock_hold(hold_id)
+        involved, held = await _lock_hold(hold_id)
         if held.status not in ("held", "captured") or (held.status == "held" and held.expires_at <= at):
             raise HoldSettled(hold_id=hold_id, status="expired" if held.status == "held" else held.status)
         if held.status == "held":
-            reason = f"reward {held.reward}" if held.reward else "points redeemed"
-            entry = await debit(
-                account,
-                Posting(amount=-held.points, kind="spend", reason=reason, event_at=at, store_id=held.store_id),
-                await _held_lots(hold_id),
-                held=True,
-            )
+            entries = [
+                await debit(account, _posting(held, uses, at, kind="spend"), uses, held=True)
+                for account, uses in await _held_lots(involved, hold_id)
+            ]
+            assert involved.own is not None
+            voucher_id = await _voucher_of(held, involved.own, at)
             await database.execute(
-                "UPDATE loyalty.hold SET status = 'captured', entry_id = $2 WHERE id = $1", hold_id, entry.id
+                "UPDATE loyalty.hold SET status = 'captured', entry_id = $2, voucher_id = $3 WHERE id = $1",
+                hold_id,
+                entries[0].id,
+                voucher_id,
             )
-        return await _shown(held, "captured", at)
+        return await _shown(hold_id, at)
+
+
+def _posting(held: _Held, uses: Sequence[LotUse], at: datetime, *, kind: str) -> Posting:
+    points = sum(use.points for use in uses)
+    spend = kind == "spend"
+    reason = f"reward {held.reward}" if held.reward else "points redeemed"
+    return Posting(
+        amount=-points if spend else points,
+        kind=kind,
+        reason=reason if spend else f"redemption {held.id} refunded",
+        event_at=at,
+        store_id=held.store_id,
+        explanation={"redemption": held.id, "spent_by": held.member_id},
+    )
+
+
+async def _voucher_of(held: _Held, account: Account, at: datetime) -> int | None:
+    """The voucher that a reward becomes, if it becomes one."""
+    if held.reward is None:
+        return None
+    given = await reward(held.reward)
+    if given.kind == "product":
+        return None
+    batch = given.batch if given.kind == "voucher" else reward_batch(given.code)
+    assert batch is not None
+    return (await issue(batch, [account.member_id], at=at))[account.member_id]
 
 
 async def void(hold_id: int, *, at: datetime) -> Redemption:
     """Give the held points back. Voiding twice changes nothing; a captured hold is refused."""
     async with database.transaction():
-        _, held = await _lock_hold(hold_id)
-        if held.status == "captured":
+        involved, held = await _lock_hold(hold_id)
+        if held.status in ("captured", "refunded"):
             raise HoldSettled(hold_id=hold_id, status=held.status)
         if held.status == "held":
             await release([hold_id], "void")
-        return await _shown(held, "void" if held.status == "held" else held.status, at)
+            for account in involved.accounts.values():
+                if account.debt:
+                    await repay(account, at=at)
+        return await _shown(hold_id, at)
 
 
-async def release(hold_ids: list[int], status: HoldStatus) -> None:
-    """Free the lots of open holds whose accounts are locked."""
+async def release(hold_ids: Sequence[int], status: HoldStatus) -> None:
+    """Free the lots of open holds whose accounts are locked, and what they took of rewards."""
     await database.execute(
         "WITH freed AS (SELECT lot_id, sum(points) AS points FROM loyalty.lot_hold WHERE hold_id = ANY($1::bigint[]) GROUP BY 1), "
-        "lots AS (UPDATE loyalty.lot SET held = held - freed.points FROM freed WHERE lot.id = freed.lot_id) "
-        "UPDATE loyalty.hold SET status = $2 WHERE id = ANY($1::bigint[])",
-        hold_ids,
+        "lots AS (UPDATE loyalty.lot SET held = held - freed.points FROM freed WHERE lot.id = freed.lot_id), "
+        f"rewards AS ({_UNTAKEN}) UPDATE loyalty.hold SET status = $2 WHERE id = ANY($1::bigint[])",
+        list(hold_ids),
         status,
     )
 
 
-async def _lock_hold(hold_id: int) -> tuple[Account, _Held]:
-    """A hold is changed only under its account's lock, so that capture, void and expiry cannot meet."""
-    member_id = await database.value(
-        "SELECT member_id FROM loyalty.hold JOIN loyalty.account ON account.id = account_id WHERE hold.id = $1", hold_id
+_UNTAKEN = (
+    "UPDATE loyalty.reward SET taken = taken - u.holds FROM (SELECT reward_id, count(*) AS holds FROM loyalty.hold "
+    "WHERE id = ANY($1::bigint[]) AND reward_id IS NOT NULL GROUP BY 1) u WHERE reward.id = u.reward_id"
+)
+
+
+async def refund(hold_id: int, *, at: datetime) -> Redemption:
+    """Undo a captured redemption: its points go back into their lots, what it took of a reward is there again. Refunding twice
+    changes nothing. Raises `HoldSettled` for one that was never captured, `RefundRefused` when its voucher has been used."""
+    async with database.transaction():
+        involved, held = await _lock_hold(hold_id)
+        if held.status not in ("captured", "refunded"):
+            raise HoldSettled(hold_id=hold_id, status=held.status)
+        if held.status == "captured":
+            await _withdraw_voucher(held, at)
+            grace = at + timedelta(days=(await the_programme()).grace_days)
+            for home, uses in await _held_lots(involved, hold_id):
+                posting = _posting(held, uses, at, kind="restore")
+                await put_back(involved, home, uses, posting=posting, expires_min=grace)
+            await database.execute(
+                f"WITH rewards AS ({_UNTAKEN}) UPDATE loyalty.hold SET status = 'refunded' WHERE id = ANY($1::bigint[])",
+                [hold_id],
+            )
+        return await _shown(hold_id, at)
+
+
+async def _withdraw_voucher(held: _Held, at: datetime) -> None:
+    if held.voucher_id is None:
+        return
+    voucher = await database.row(
+        "SELECT code, uses FROM loyalty.voucher WHERE id = $1 FOR NO KEY UPDATE", held.voucher_id
     )
-    if member_id is None:
-        raise UnknownHold(hold_id=hold_id)
-    account = await lock_account(member_id)
+    assert voucher is not None
+    if voucher["uses"]:
+        raise RefundRefused(hold_id=held.id, voucher=voucher["code"])
+    await database.execute("UPDATE loyalty.voucher SET cancelled_at = $2 WHERE id = $1", held.voucher_id, at)
+
+
+async def _lock_hold(hold_id: int) -> tuple[Involved, _Held]:
+    """A hold is changed only under its accounts' locks, so that capture, void and expiry cannot meet."""
+    involved = await lock_held(hold_id)
     row = await database.row(
-        "SELECT hold.id, account_id, member_id, hold.points, reward.code AS reward, status, store_id, expires_at "
-        "FROM loyalty.hold JOIN loyalty.account ON account.id = account_id LEFT JOIN loyalty.reward ON reward.id = reward_id "
-        "WHERE hold.id = $1",
+        "SELECT hold.id, account_id, member_id, reward.code AS reward, status, store_id, expires_at, voucher_id FROM loyalty.hold "
+        "JOIN loyalty.account ON account.id = account_id LEFT JOIN loyalty.reward ON reward.id = reward_id WHERE hold.id = $1",
         hold_id,
     )
     assert row is not None
-    return account, _Held(**dict(row))
+    return involved, _Held(**dict(row))
 
 
-async def _held_lots(hold_id: int) -> list[LotUse]:
+async def _held_lots(involved: Involved, hold_id: int) -> list[tuple[Account, list[LotUse]]]:
+    """What a hold has of each account."""
     rows = await database.rows(
-        "SELECT lot_id, points FROM loyalty.lot_hold WHERE hold_id = $1 ORDER BY lot_id", hold_id
+        "SELECT lot_id, lot_hold.points, account_id FROM loyalty.lot_hold JOIN loyalty.lot ON lot.id = lot_id WHERE hold_id = $1 "
+        "ORDER BY account_id, lot_id",
+        hold_id,
     )
-    return [LotUse(row["lot_id"], row["points"]) for row in rows]
+    return [
+        (involved.accounts[account_id], [LotUse(row["lot_id"], row["points"]) for row in of_account])
+        for account_id, of_account in groupby(rows, key=lambda row: row["account_id"])
+    ]
 
 
-async def _shown(held: _Held, status: HoldStatus, at: datetime) -> Redemption:
-    number = await database.value(
-        "SELECT number FROM membership.card WHERE member_id = $1 AND status = 'active'", held.member_id
+async def _shown(hold_id: int, at: datetime) -> Redemption:
+    row = await database.row(
+        "SELECT hold.id, card.number AS member, hold.points, reward.code AS reward, hold.status, hold.expires_at, "
+        "membership.survivor(account.member_id) AS member_id, voucher.code AS voucher FROM loyalty.hold "
+        "JOIN loyalty.account ON account.id = account_id LEFT JOIN membership.card ON card.member_id = "
+        "membership.survivor(account.member_id) AND card.status = 'active' LEFT JOIN loyalty.reward ON reward.id = reward_id "
+        "LEFT JOIN loyalty.voucher ON voucher.id = voucher_id WHERE hold.id = $1",
+        hold_id,
     )
-    return Redemption(
-        id=held.id,
-        member=number,
-        points=held.points,
-        reward=held.reward,
-        status=status,
-        expires_at=held.expires_at,
-        available=available(await open_lots(held.account_id), at),
-    )
+    assert row is not None
+    fields = dict(row)
+    pool = await accounts_of(await pool_of(fields.pop("member_id")))
+    return Redemption(**fields, available=(await funds(pool, at)).usable)

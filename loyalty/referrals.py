@@ -6,8 +6,8 @@ from typing import Annotated
 import msgspec
 
 import database
-from loyalty.ledger import Posting, credit, lock_account
-from loyalty.lots import activation, expiry
+from loyalty.ledger import Posting, credit, lock_accounts
+from loyalty.lots import expiry
 from loyalty.programme import Programme, the_programme
 from stores.single_row import change_row, read_row
 
@@ -90,7 +90,7 @@ async def _reward(referee_id: int, receipt_id: int, rule: ReferralRule, programm
         await _decide(referee_id, "refused", reason, receipt_id, at)
         return 0
     # Sorted, because somebody's referrer may be another's referee; and before the cap is looked at, which it guards.
-    accounts = {member_id: await lock_account(member_id) for member_id in sorted((referrer, referee))}
+    accounts = await lock_accounts([referrer, referee])
     so_far = await database.value(
         "SELECT count(*) FROM loyalty.entry WHERE account_id = $1 AND kind = 'bonus' AND reason = 'referral' "
         "AND explanation->>'side' = 'referrer' AND event_at > $2",
@@ -101,7 +101,6 @@ async def _reward(referee_id: int, receipt_id: int, rule: ReferralRule, programm
         "referrer": (referrer, 0 if so_far >= rule.rewards_max else rule.referrer_points),
         "referee": (referee, rule.referee_points),
     }
-    starts = activation(at, pending_days=0)
     for side, (member_id, amount) in points.items():
         if amount:
             await credit(
@@ -113,8 +112,8 @@ async def _reward(referee_id: int, receipt_id: int, rule: ReferralRule, programm
                     event_at=at,
                     explanation={"side": side, "referee": referee_id},
                 ),
-                activates_at=starts,
-                expires_at=expiry(starts, months=programme.expiry_months, zone=programme.chain.zone),
+                activates_at=at,
+                expires_at=expiry(at, programme.at_once),
             )
     await _decide(referee_id, "rewarded", "", receipt_id, at)
     return 1

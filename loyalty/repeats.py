@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 import database
-from loyalty.earning import RulePoints
-from loyalty.ledger import lots_of_member
-from loyalty.lots import available, pending
+from loyalty.earning import points_of
+from loyalty.households import pool_of
+from loyalty.ledger import Funds, accounts_of, funds
 from loyalty.programme import Programme
 from loyalty.sales import Basket, Return, ReturnedLine, Sale
 from loyalty.tiers import progress, standing
@@ -17,7 +17,13 @@ from stores.receipts import Receipt, ReceiptLine, RecordedReceipt, find_receipt,
 
 
 async def sale_again(
-    basket: Basket, *, store_id: int, programme: Programme, till: str, number: str, member_id: int | None
+    basket: Basket,
+    *,
+    store_id: int,
+    programme: Programme,
+    till: str,
+    number: str,
+    member_id: int | None,
 ) -> Sale:
     """Answer a repeated receipt from what is recorded. Raises `ReceiptDiffers` when it is not the same one."""
     recorded = await find_receipt(store_id=store_id, till=till, number=number)
@@ -36,7 +42,7 @@ async def sale_again(
                     quantity=line.quantity,
                     unit_price=line.unit_price,
                     discount=line.discount,
-                    amount=line.quantity * line.unit_price - line.discount,
+                    amount=line.amount,
                 )
                 for line in basket.lines
             ],
@@ -47,35 +53,37 @@ async def sale_again(
 
 async def _recorded_sale(recorded: RecordedReceipt, programme: Programme) -> Sale:
     entries = await database.rows(
-        "SELECT kind, amount, explanation FROM loyalty.entry WHERE receipt_id = $1 ORDER BY version", recorded.id
+        "SELECT kind, amount, explanation FROM loyalty.entry WHERE receipt_id = $1 AND unit = 'points' ORDER BY version",
+        recorded.id,
     )
     earned = [entry for entry in entries if entry["kind"] == "earn"]
-    lots = await lots_of_member(recorded.member_id) if recorded.member_id is not None else []
+    there = Funds(usable=0, pending=0)
+    if recorded.member_id is not None:
+        there = await funds(await accounts_of(await pool_of(recorded.member_id)), recorded.business_time)
     reached = await standing(recorded.member_id, programme, recorded.business_time) if recorded.member_id else None
     goods = sum(int(line.quantity * line.unit_price) - line.discount for line in recorded.lines)
     return Sale(
         receipt_id=recorded.id,
         total=recorded.total,
-        due=recorded.total - recorded.payments.get("points", 0),
+        due=recorded.payments.get("money", 0),
         discount=goods - recorded.total,
         earned=sum(entry["amount"] for entry in earned),
         spent=-sum(entry["amount"] for entry in entries if entry["kind"] == "spend"),
-        usable=available(lots, recorded.business_time),
-        pending=pending(lots, recorded.business_time),
+        stored_value=recorded.payments.get("stored_value", 0),
+        usable=there.usable,
+        pending=there.pending,
         tier=progress(programme, reached) if reached else None,
-        explanation=[
-            msgspec.convert(part, RulePoints)
-            for entry in earned
-            for part in msgspec.json.decode(entry["explanation"])["rules"]
-        ],
+        explanation=[part for entry in earned for part in points_of(msgspec.json.decode(entry["explanation"]))],
+        priced=recorded.total,
+        vouchers=[],
         again=True,
     )
 
 
 async def return_again(
-    sale: RecordedReceipt, returned: Sequence[ReturnedLine], *, till: str, number: str
+    sale: RecordedReceipt, returned: Sequence[ReturnedLine] | None, *, till: str, number: str
 ) -> Return | None:
-    """The answer for a return that is recorded already, or None."""
+    """The answer for a return that is recorded already, or None. Without lines it was all that was left."""
     receipt_id = await database.value(
         "SELECT id FROM stores.receipt WHERE (store_id, till, number) = ($1, $2, $3)", sale.store_id, till, number
     )
@@ -83,31 +91,30 @@ async def return_again(
         return None
     recorded = await find_receipt(receipt_id=receipt_id)
     sent: dict[int, int] = {}
-    for line in returned:
+    for line in returned or ():
         sent[line.line_no] = sent.get(line.line_no, 0) + line.quantity
     lines = await database.rows(
         "SELECT original_line_no, -quantity AS quantity FROM stores.receipt_line WHERE receipt_id = $1", receipt_id
     )
     there = {line["original_line_no"]: line["quantity"] for line in lines}
-    if recorded.original_id != sale.id or there != sent:
+    if recorded.original_id != sale.id or (returned is not None and there != sent):
         raise ReceiptDiffers(
             receipt_id=receipt_id,
             differences=[{"field": "lines", "recorded": sorted(there.items(), key=str), "sent": sorted(sent.items())}],
         )
     entries = await database.rows(
-        "SELECT kind, amount, explanation FROM loyalty.entry WHERE receipt_id = $1", receipt_id
+        "SELECT kind, amount, explanation FROM loyalty.entry WHERE receipt_id = $1 AND unit = 'points'", receipt_id
     )
-    amounts = {entry["kind"]: entry["amount"] for entry in entries}
-    missed = [
-        msgspec.json.decode(entry["explanation"])["not_recovered"] for entry in entries if entry["kind"] == "clawback"
-    ]
+    clawbacks = [msgspec.json.decode(entry["explanation"]) for entry in entries if entry["kind"] == "clawback"]
     return Return(
         receipt_id=receipt_id,
         amount=-recorded.total,
         refund=-recorded.payments.get("money", 0),
-        points_clawed_back=-amounts.get("clawback", 0),
-        points_not_recovered=sum(missed),
-        points_given_back=amounts.get("restore", 0),
+        stored_value=-recorded.payments.get("stored_value", 0),
+        points_clawed_back=-sum(entry["amount"] for entry in entries if entry["kind"] == "clawback"),
+        points_not_recovered=sum(explanation["not_recovered"] for explanation in clawbacks),
+        points_owed=sum(explanation.get("owed", 0) for explanation in clawbacks),
+        points_given_back=sum(entry["amount"] for entry in entries if entry["kind"] == "restore"),
         usable=None,
         again=True,
     )

@@ -1,36 +1,44 @@
-"""Goods come back: money, the points they earned, and the points that paid for them.
+"""Goods come back: money, the points they earned, and what paid for them besides money.
 
 Everything is computed on what remains after *all* returns and the difference is posted, so splitting one return in two
 never changes the sum, and no more comes back than was given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from fractions import Fraction
 from typing import Any
 
 import msgspec
 
 import database
 from errors import InvalidInput
-from loyalty.earning import EarnContext, EarnLine, earn
+from loyalty.caps import count_given
+from loyalty.earning import Award, context_of, earn, points_of, rules_of
 from loyalty.errors import NotASale, NothingToReturn
-from loyalty.ledger import Account, Posting, debit, lock_account, lock_account_by_id, open_lots, restore
-from loyalty.lots import LotUse, available, split_clawback
-from loyalty.merging import forward
+from loyalty.giving_back import Involved, give_back, lock_involved
+from loyalty.ledger import Account, Posting, debit, funds, lots_to_claw
+from loyalty.lots import split_clawback
+from loyalty.pricing import earn_line
 from loyalty.programme import Programme, the_programme
 from loyalty.repeats import return_again
 from loyalty.sales import Return, ReturnedLine
+from loyalty.tiers import count
+from loyalty.vouchers import release_vouchers
 from membership.consumption import roll_up
 from stores.catalogue import CatalogueProduct
 from stores.receipts import Receipt, ReceiptLine, RecordedLine, RecordedReceipt, find_receipt, record
 
 
-class _PointsMoved(msgspec.Struct, frozen=True, kw_only=True):
-    clawed_back: int = 0
-    not_recovered: int = 0
-    given_back: int = 0
-    usable: int | None = None
+class _Clawback(msgspec.Struct, frozen=True, kw_only=True):
+    """What was due, and how it was covered."""
+
+    due: int = 0
+    taken: int = 0
+    owed: int = 0
+
+    @property
+    def not_recovered(self) -> int:
+        return self.due - self.taken - self.owed
 
 
 async def take_back(
@@ -44,48 +52,125 @@ async def take_back(
 ) -> Return:
     """Record a return against a sale. The same return again changes nothing.
 
-    What the account cannot cover of the points to claw back is not recovered: a return is never blocked, and a balance
-    never goes below zero.
+    What the account cannot cover of the points to claw back is owed or not recovered, as the programme has it: a return is never
+    blocked.
     """
+    return await _take_back(
+        sale_id, returned, till=till, number=number, business_time=business_time, staff_id=staff_id, cancel=False
+    )
+
+
+async def cancel(
+    sale_id: int, *, till: str, number: str, business_time: datetime, staff_id: int | None = None
+) -> Return:
+    """Take back all that is left of a sale as if it had not been: its vouchers can be used again."""
+    return await _take_back(
+        sale_id, None, till=till, number=number, business_time=business_time, staff_id=staff_id, cancel=True
+    )
+
+
+async def _take_back(
+    sale_id: int,
+    returned: Sequence[ReturnedLine] | None,
+    *,
+    till: str,
+    number: str,
+    business_time: datetime,
+    staff_id: int | None,
+    cancel: bool,
+) -> Return:
     if business_time.tzinfo is None:
         raise InvalidInput(field="business_time", why="needs an offset, such as 2026-03-01T10:15:00+08:00")
     async with database.transaction():
-        # The account first, as everywhere; the sale's row then orders returns of anonymous receipts.
-        member_id = (await find_receipt(receipt_id=sale_id)).member_id
-        account = await lock_account(member_id) if member_id is not None else None
+        # The accounts first, as everywhere; the sale's row then orders returns of anonymous receipts.
+        involved = await lock_involved(sale_id)
         sale = await find_receipt(receipt_id=sale_id, lock=True)
         if sale.kind != "sale":
             raise NotASale(receipt_id=sale_id)
         again = await return_again(sale, returned, till=till, number=number)
         if again is not None:
             return again
-        quantities = _checked(sale, returned)
+        quantities = _checked(sale, returned if returned is not None else _all_that_is_left(sale))
         receipt = _receipt(sale, quantities, till=till, number=number, at=business_time, staff_id=staff_id)
         receipt_id = await record(receipt)
         assert receipt_id is not None, "looked for above, under the sale's lock"
-        moved = _PointsMoved()
-        if account is not None:
-            await roll_up(account.member_id, receipt, receipt_id)
-            moved = await _move_points(account, sale, receipt, receipt_id, quantities)
-        return Return(
-            receipt_id=receipt_id,
-            amount=-receipt.total,
-            refund=-receipt.payments["money"],
-            points_clawed_back=moved.clawed_back,
-            points_not_recovered=moved.not_recovered,
-            points_given_back=moved.given_back,
-            usable=moved.usable,
-            again=False,
+        answer = await _undo(involved, sale, receipt, receipt_id, quantities)
+        if cancel:
+            await release_vouchers(sale.id, at=business_time)
+        return answer
+
+
+async def _undo(
+    involved: Involved, sale: RecordedReceipt, receipt: Receipt, receipt_id: int, quantities: Mapping[int, int]
+) -> Return:
+    """Everything that the goods did for the member."""
+    account, usable = involved.own, None
+    clawback, given = _Clawback(), 0
+    programme = await the_programme()
+    if account is not None:
+        await roll_up(account.member_id, receipt, receipt_id)
+        clawback = await _claw_back(account, sale, receipt, receipt_id, quantities, programme)
+        await _count_less(account, sale, receipt, clawback, programme)
+        grace = receipt.business_time + timedelta(days=programme.grace_days)
+        posting = _posting(receipt, receipt_id, kind="restore", reason="paid for returned goods")
+        returned = _returned_before(sale) - receipt.total
+        given = await give_back(
+            involved, sale, "points", returned=returned, posting=posting, expires_min=grace, terms=programme.at_once
         )
+        await give_back(
+            involved, sale, "money", returned=returned, posting=posting, expires_min=grace, terms=programme.at_once
+        )
+        usable = (await funds([account.id], receipt.business_time)).usable
+    return Return(
+        receipt_id=receipt_id,
+        amount=-receipt.total,
+        refund=-receipt.payments["money"],
+        stored_value=-receipt.payments.get("stored_value", 0),
+        points_clawed_back=clawback.taken + clawback.owed,
+        points_not_recovered=clawback.not_recovered,
+        points_owed=clawback.owed,
+        points_given_back=given,
+        usable=usable,
+        again=False,
+    )
+
+
+def _posting(receipt: Receipt, receipt_id: int, *, kind: str, reason: str, **explanation: Any) -> Posting:
+    return Posting(
+        amount=0,
+        kind=kind,
+        reason=reason,
+        event_at=receipt.business_time,
+        store_id=receipt.store_id,
+        staff_id=receipt.staff_id,
+        receipt_id=receipt_id,
+        explanation=explanation,
+    )
+
+
+def _all_that_is_left(sale: RecordedReceipt) -> list[ReturnedLine]:
+    left = [
+        ReturnedLine(line_no=line.line_no, quantity=line.quantity - line.returned_quantity)
+        for line in sale.lines
+        if line.quantity > line.returned_quantity
+    ]
+    if not left:
+        raise NothingToReturn(line_no=sale.lines[0].line_no, left=0)
+    return left
+
+
+def _returned_before(sale: RecordedReceipt) -> int:
+    return sum(line.returned_amount for line in sale.lines)
 
 
 def _receipt(
-    sale: RecordedReceipt, quantities: dict[int, int], *, till: str, number: str, at: datetime, staff_id: int | None
+    sale: RecordedReceipt, quantities: Mapping[int, int], *, till: str, number: str, at: datetime, staff_id: int | None
 ) -> Receipt:
-    """The return as a receipt of its own; what points paid for is not paid out in money."""
+    """The return as a receipt of its own; what points and stored value paid for is not paid out in money."""
     lines = [_line(line, quantities[line.line_no]) for line in sale.lines if line.line_no in quantities]
     amount = -sum(line.amount for line in lines)
-    points_value = _points_value(sale, amount)
+    payments = {method: -_share(sale, amount, method) for method in ("points", "stored_value", "uncovered")}
+    payments = {method: paid for method, paid in payments.items() if paid}
     return Receipt(
         store_id=sale.store_id,
         till=till,
@@ -96,7 +181,7 @@ def _receipt(
         staff_id=staff_id,
         original_id=sale.id,
         lines=lines,
-        payments={"money": points_value - amount} | ({"points": -points_value} if points_value else {}),
+        payments={"money": -amount - sum(payments.values())} | payments,
     )
 
 
@@ -121,156 +206,128 @@ def _checked(sale: RecordedReceipt, returned: Sequence[ReturnedLine]) -> dict[in
 def _line(line: RecordedLine, quantity: int) -> ReceiptLine:
     """The return line: its amount is what all returns so far are worth less what earlier ones gave."""
     worth = line.amount * (line.returned_quantity + quantity) // line.quantity
+    amount = line.returned_amount - worth
     return ReceiptLine(
-        product=CatalogueProduct(
-            id=line.product_id,
-            sku=line.sku,
-            name="",
-            category=line.category,
-            brand=line.brand,
-            kind=line.kind,
-            price=None,
-        ),
+        product=_product(line),
         quantity=-quantity,
         unit_price=int(line.unit_price),
         discount=0,
-        amount=line.returned_amount - worth,
+        amount=amount,
+        tax=(line.tax * line.returned_amount // line.amount - line.tax * worth // line.amount) if line.amount else 0,
         original_line_no=line.line_no,
     )
 
 
-def _points_value(sale: RecordedReceipt, amount: int) -> int:
-    """The part of a refund that goes back as points: cumulative, like the amounts."""
-    paid = sale.payments.get("points", 0)
-    before = sum(line.returned_amount for line in sale.lines)
+def _product(line: RecordedLine) -> CatalogueProduct:
+    return CatalogueProduct(
+        id=line.product_id, sku=line.sku, name="", category=line.category, brand=line.brand, kind=line.kind, price=None
+    )
+
+
+def _share(sale: RecordedReceipt, amount: int, method: str) -> int:
+    """The part of a refund that goes back the way it was paid, or is not due because nobody paid it: cumulative, like the amounts."""
+    paid, before = sale.payments.get(method, 0), _returned_before(sale)
     if not paid or not sale.total:
         return 0
     return paid * (before + amount) // sale.total - paid * before // sale.total
 
 
-async def _move_points(
-    account: Account, sale: RecordedReceipt, receipt: Receipt, receipt_id: int, quantities: dict[int, int]
-) -> _PointsMoved:
-    programme = await the_programme()
-    at = receipt.business_time
-    due = await _due_back(sale, programme, quantities)
-    uses = split_clawback(await open_lots(account.id), due, receipt_id=sale.id, at=at)
-    clawed_back = sum(use.points for use in uses)
-    if clawed_back:
-        await debit(
-            account,
-            Posting(
-                amount=-clawed_back,
-                kind="clawback",
-                reason="goods returned",
-                event_at=at,
-                store_id=receipt.store_id,
-                staff_id=receipt.staff_id,
-                receipt_id=receipt_id,
-                explanation={"sale": sale.id, "due": due, "not_recovered": due - clawed_back},
-            ),
-            uses,
-        )
-    given_back = await _give_back(account, sale, receipt, receipt_id, programme)
-    usable = available(await open_lots(account.id), at)
-    return _PointsMoved(clawed_back=clawed_back, not_recovered=due - clawed_back, given_back=given_back, usable=usable)
+async def _claw_back(
+    account: Account,
+    sale: RecordedReceipt,
+    receipt: Receipt,
+    receipt_id: int,
+    quantities: Mapping[int, int],
+    programme: Programme,
+) -> _Clawback:
+    """Take back what the goods that stayed so far earn, less what those that stay now do: over all returns this telescopes."""
+    explanation = await _explanation(sale)
+    if explanation is None:
+        return _Clawback()
+    before = _award_on_rest(sale, programme, {}, explanation)
+    after = _award_on_rest(sale, programme, quantities, explanation)
+    await _give_caps_back(account, sale, programme, before, after)
+    due = before.points - after.points
+    if due <= 0:
+        return _Clawback()
+    policy, at = programme.clawback, receipt.business_time
+    lots = await lots_to_claw(account.id, at, due, receipt_id=sale.id, later=policy == "allow_debt")
+    uses = split_clawback(lots, due, receipt_id=sale.id, at=at, policy=policy)
+    taken = sum(use.points for use in uses)
+    owed = due - taken if policy == "allow_debt" else 0
+    covered = _Clawback(due=due, taken=taken, owed=owed)
+    if taken + owed:
+        facts = {"sale": sale.id, "due": due, "not_recovered": covered.not_recovered, "owed": owed}
+        posting = _posting(receipt, receipt_id, kind="clawback", reason="goods returned", **facts)
+        await debit(account, msgspec.structs.replace(posting, amount=-taken - owed), uses, owed=owed)
+    return covered
 
 
-async def _due_back(sale: RecordedReceipt, programme: Programme, quantities: dict[int, int]) -> int:
-    """What the goods that stayed so far earn, less what those that stay now do: over all returns this telescopes."""
-    entry = await database.row(
-        "SELECT amount, explanation FROM loyalty.entry WHERE receipt_id = $1 AND kind = 'earn'", sale.id
+async def _explanation(sale: RecordedReceipt) -> dict[str, Any] | None:
+    """How the sale was awarded, at the till or when it was claimed; None when it earned nothing."""
+    kept = await database.value(
+        "SELECT explanation FROM loyalty.entry WHERE receipt_id = $1 AND kind = 'earn'", sale.id
     )
-    if entry is None:
-        return 0
-    explanation = msgspec.json.decode(entry["explanation"])
-    first = not any(line.returned_quantity for line in sale.lines)
-    before = int(entry["amount"]) if first else _award_on_rest(sale, programme, {}, explanation)
-    return max(0, before - _award_on_rest(sale, programme, quantities, explanation))
+    return dict(msgspec.json.decode(kept)) if kept is not None else None
 
 
 def _award_on_rest(
-    sale: RecordedReceipt, programme: Programme, quantities: dict[int, int], explanation: dict[str, Any]
-) -> int:
+    sale: RecordedReceipt, programme: Programme, quantities: Mapping[int, int], explanation: dict[str, Any]
+) -> Award:
     """The award under the rules of the day of the sale, on what the customer keeps after returning `quantities` too. A
     bonus voucher's points stay as long as anything does."""
-    rest = [
-        EarnLine(
-            sku=line.sku,
-            category=line.category,
-            brand=line.brand,
-            kind=line.kind,
-            amount=line.amount
-            - line.amount * (line.returned_quantity + quantities.get(line.line_no, 0)) // line.quantity,
-        )
+    kept = [
+        line.amount - line.amount * (line.returned_quantity + quantities.get(line.line_no, 0)) // line.quantity
         for line in sale.lines
     ]
-    named = [(part["rule"], part["version"]) for part in explanation["rules"]]
-    at_local = explanation.get("at_local")
-    context = EarnContext(
-        currency=programme.chain.currency,
-        store=sale.store,
-        at_local=datetime.fromisoformat(at_local) if at_local else sale.business_time,
-        tier=explanation.get("tier"),
-        tier_multiplier_milli=explanation.get("tier_multiplier_milli", 1000),
-        cash_share=Fraction(*explanation.get("cash_share", [1, 1])),
+    rest = [
+        earn_line(
+            _product(line),
+            amount=amount,
+            tax=line.tax * amount // line.amount if line.amount else 0,
+            quantity=line.quantity - line.returned_quantity - quantities.get(line.line_no, 0),
+            on_tax=explanation.get("on_tax", True),
+            excluded=frozenset(explanation.get("excluded", ())),
+        )
+        for line, amount in zip(sale.lines, kept, strict=True)
+    ]
+    context = context_of(
+        explanation, currency=programme.chain.currency, store=sale.store, business_time=sale.business_time
     )
-    kept = earn(programme.rules_named(named), rest, context).points
-    vouchers: int = sum(part["points"] for part in explanation["rules"] if part["rule"].startswith("voucher:"))
-    return int(kept + (vouchers if any(line.amount for line in rest) else 0))
+    award = earn(programme.rules_named(rules_of(explanation)), rest, context)
+    vouchers = [part for part in points_of(explanation) if part.rule.startswith("voucher:")] if any(kept) else []
+    return Award(
+        points=award.points + sum(part.points for part in vouchers), explanation=[*award.explanation, *vouchers]
+    )
 
 
-async def _give_back(
-    account: Account, sale: RecordedReceipt, receipt: Receipt, receipt_id: int, programme: Programme
-) -> int:
-    """Put points that paid for returned goods back into the lots they came from; on to the account of whom their member has
-    become part of."""
-    spent = await database.rows(
-        "SELECT u.lot_id, u.points, e.account_id FROM loyalty.entry e JOIN loyalty.lot_use u ON u.entry_id = e.id "
-        "WHERE e.receipt_id = $1 AND e.kind = 'spend' ORDER BY u.lot_id",
-        sale.id,
+async def _give_caps_back(
+    account: Account, sale: RecordedReceipt, programme: Programme, before: Award, after: Award
+) -> None:
+    given: dict[str, int] = {part.rule: part.points for part in after.explanation}
+    for part in before.explanation:
+        given[part.rule] = given.get(part.rule, 0) - part.points
+    named = programme.rules_named([(part.rule, part.version) for part in before.explanation])
+    await count_given(
+        given,
+        total=after.points - before.points,
+        rules=named,
+        member_id=account.member_id,
+        day=sale.business_time.astimezone(programme.chain.zone).date(),
+        day_counts=programme.member_day_max is not None,
     )
-    paid = sum(row["points"] for row in spent)
-    if not paid or not sale.total:
-        return 0
-    before = sum(line.returned_amount for line in sale.lines)
-    given = await database.value(
-        "SELECT coalesce(sum(e.amount), 0) FROM loyalty.entry e JOIN stores.receipt r ON r.id = e.receipt_id "
-        "WHERE r.original_id = $1 AND e.kind = 'restore'",
-        sale.id,
-    )
-    points: int = paid * (before - receipt.total) // sale.total - int(given)
-    if points <= 0:
-        return 0
-    home_id = spent[0]["account_id"]
-    home = account if home_id == account.id else await lock_account_by_id(home_id)
-    await restore(
-        home,
-        Posting(
-            amount=points,
-            kind="restore",
-            reason="paid for returned goods",
-            event_at=receipt.business_time,
-            store_id=receipt.store_id,
-            staff_id=receipt.staff_id,
-            receipt_id=receipt_id,
-        ),
-        _slice([LotUse(row["lot_id"], row["points"]) for row in spent], int(given), points),
-        expires_min=receipt.business_time + timedelta(days=programme.grace_days),
-    )
-    if home is not account:
-        await forward(home, account, staff_id=receipt.staff_id, at=receipt.business_time)
-    return points
 
 
-def _slice(uses: Sequence[LotUse], skip: int, take: int) -> list[LotUse]:
-    """The next `take` points of `uses` after the first `skip`."""
-    sliced = []
-    for use in uses:
-        passed = min(skip, use.points)
-        skip -= passed
-        taken = min(take, use.points - passed)
-        take -= taken
-        if taken:
-            sliced.append(LotUse(use.lot_id, taken))
-    return sliced
+async def _count_less(
+    account: Account, sale: RecordedReceipt, receipt: Receipt, clawback: _Clawback, programme: Programme
+) -> None:
+    """Take the goods off what counts towards tiers, on the day they were bought."""
+    before = sale.total - _returned_before(sale)
+    gone = before > 0 and before + receipt.total <= 0
+    await count(
+        account.member_id,
+        sale.business_time.astimezone(programme.chain.zone).date(),
+        spend=receipt.total,
+        points=-clawback.taken - clawback.owed,
+        visits=-1 if gone else 0,
+    )

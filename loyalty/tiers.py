@@ -1,58 +1,215 @@
-"""Tiers: what a member has reached by spending."""
+"""Tiers: what a member has reached, keeps for a period, and is given by hand.
 
-from datetime import datetime, timedelta
+What counts is kept by day in `loyalty.qualifying`. A tier is gained at once; it is safe until its period ends, and looked at
+again then, by the nightly order.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
 import msgspec
 
 import database
+from loyalty.errors import UnknownTier
+from loyalty.ledger import lock_account, lock_accounts
 from loyalty.programme import Programme, TierLevel
+from membership.cards import member_of_card
 
 
 class TierProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a member stands. `to_next` is minor units still to spend; None at the top or without tiers."""
+    """Where a member stands. `to_next` is what of the metric is missing; None at the top or without tiers. `until` is how long
+    the tier is safe."""
 
     code: str | None
     to_next: int | None
+    until: datetime | None = None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A member's tier and the spend that counts towards the next."""
+    """A member's tier and what counts towards the next."""
 
     tier: TierLevel | None
     qualifying: int
+    earned: TierLevel | None = None
+    granted: TierLevel | None = None
+    granted_until: datetime | None = None
+    until: datetime | None = None
 
 
-def window_start(programme: Programme, at: datetime) -> datetime:
-    """From when spend counts at a moment: the same day, `tier_months` earlier, or the month's last day before it."""
-    month = at.year * 12 + at.month - 1 - programme.tier_months
-    first = at.replace(year=month // 12, month=month % 12 + 1, day=1)
+def add_months(day: date, months: int) -> date:
+    """The same day so many months on, or the month's last before it."""
+    month = day.year * 12 + day.month - 1 + months
+    first = date(month // 12, month % 12 + 1, 1)
     following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return min(first + timedelta(days=at.day - 1), following - timedelta(days=1))
+    return min(first + timedelta(days=day.day - 1), following - timedelta(days=1))
+
+
+def window(programme: Programme, today: date, joined: date) -> tuple[date, date]:
+    """The first day that counts on a day, and the first after the period that the day is in.
+
+    A rolling period ends so many months after the day itself; an anniversary year runs from the day a member joined, which is
+    28 February in other years for whoever joined on the 29th.
+    """
+    if programme.tier_period == "rolling":
+        return add_months(today, -programme.tier_months) + timedelta(days=1), add_months(today, programme.tier_months)
+    if programme.tier_period == "calendar":
+        return date(today.year, 1, 1), date(today.year + 1, 1, 1)
+    years = today.year - joined.year
+    if add_months(joined, 12 * years) > today:
+        years -= 1
+    return add_months(joined, 12 * years), add_months(joined, 12 * (years + 1))
+
+
+def safe_until(programme: Programme, today: date, joined: date) -> datetime:
+    """How long a tier reached on a day is safe: a rolling period from then, or the rest of this year and the next."""
+    _, ends = window(programme, today, joined)
+    if programme.tier_period == "calendar":
+        ends = date(ends.year + 1, 1, 1)
+    elif programme.tier_period == "anniversary":
+        ends = window(programme, ends, joined)[1]
+    return datetime(ends.year, ends.month, ends.day, tzinfo=programme.chain.zone)
 
 
 async def standing(member_id: int, programme: Programme, at: datetime) -> Standing:
-    """The member's tier and qualifying spend."""
-    row = await database.row(
-        "SELECT (SELECT tier_id FROM loyalty.standing WHERE member_id = $1) AS tier_id, coalesce(sum(total), 0)::bigint "
-        "AS qualifying FROM stores.receipt WHERE member_id = $1 AND business_time > $2 AND business_time <= $3",
-        member_id,
-        window_start(programme, at),
-        at,
+    """The member's tier and what counts at a moment."""
+    today = at.astimezone(programme.chain.zone).date()
+    return (await _standings([member_id], programme, today))[member_id].standing
+
+
+async def count(member_id: int, day: date, *, spend: int, points: int, visits: int) -> None:
+    """Add to what counts on a day; a return takes off the day of its sale."""
+    sql, values = database.named(
+        f"WITH receipt AS (SELECT 1), {COUNTING} SELECT 1",
+        counting(member_id, day, spend=spend, points=points, visits=visits),
     )
-    assert row is not None
-    tier = next((tier for tier in programme.tiers if tier.id == row["tier_id"]), None)
-    return Standing(tier=tier, qualifying=row["qualifying"])
+    await database.execute(sql, *values)
 
 
-async def promote(
-    member_id: int, programme: Programme, reached: Standing, *, at: datetime, store_id: int | None
+def counting(member_id: int, day: date, *, spend: int, points: int, visits: int) -> dict[str, object]:
+    """The values of `COUNTING`."""
+    return {"member_id": member_id, "day": day, "spend": spend, "points_counted": points, "visits": visits}
+
+
+# The CTE that counts a receipt, if `receipt` has one.
+COUNTING = """
+counted AS (
+    INSERT INTO loyalty.qualifying AS q (member_id, day, spend, points, visits)
+    SELECT :member_id::bigint, :day::date, :spend::bigint, :points_counted::bigint, :visits::int FROM receipt
+    ON CONFLICT (member_id, day) DO UPDATE SET spend = q.spend + excluded.spend, points = q.points + excluded.points,
+        visits = q.visits + excluded.visits
+)
+"""
+
+
+async def recount(member_ids: list[int]) -> None:
+    """Make what counts anew from receipts and entries: after a merge, or an import."""
+    await database.execute("DELETE FROM loyalty.qualifying WHERE member_id = ANY($1::bigint[])", member_ids)
+    await database.execute(
+        "INSERT INTO loyalty.qualifying SELECT q.* FROM loyalty.qualifying_of($1::bigint[]) q", member_ids
+    )
+
+
+def risen(programme: Programme, standing: Standing, *, at: datetime, joined: datetime) -> Standing:
+    """Where a member stands who is raised at once if what counts reaches more than they have earned."""
+    tier = programme.tier_reached(standing.qualifying)
+    if not _is_above(tier, standing.earned):
+        return standing
+    zone = programme.chain.zone
+    until = safe_until(programme, at.astimezone(zone).date(), joined.astimezone(zone).date())
+    became = msgspec.structs.replace(standing, earned=tier, until=until)
+    return msgspec.structs.replace(became, tier=_higher(became))
+
+
+async def promote(member_id: int, before: Standing, became: Standing, *, at: datetime, store_id: int | None) -> None:
+    """Write that a member has risen, if they have. Their account is locked by the caller."""
+    if became.earned != before.earned:
+        await _settle([_Change(member_id=member_id, before=before.tier, became=became)], at=at, store_id=store_id)
+
+
+async def grant(
+    number: str, tier: str, *, until: datetime, programme: Programme, at: datetime, store_id: int | None = None
 ) -> TierProgress:
-    """Raise the member at once if the spend reaches a higher tier; where they stand then."""
-    tier = programme.tier_of_spend(reached.qualifying)
-    if tier is not None and (reached.tier is None or tier.threshold > reached.tier.threshold):
-        await database.execute(_PROMOTE, member_id, tier.id, at, store_id, tier.code)
-        reached = Standing(tier=tier, qualifying=reached.qualifying)
-    return progress(programme, reached)
+    """Give a tier by hand until a moment: a floor, above which the member still rises by themselves. Raises `UnknownTier`."""
+    level = next((level for level in programme.tiers if level.code == tier), None)
+    if level is None:
+        raise UnknownTier(code=tier)
+    async with database.transaction():
+        member_id = (await lock_account(await member_of_card(number))).member_id
+        now = await standing(member_id, programme, at)
+        became = msgspec.structs.replace(now, granted=level, granted_until=until)
+        change = _Change(member_id=member_id, before=now.tier, became=became)
+        [settled] = await _settle([change], at=at, store_id=store_id)
+        return progress(programme, settled)
+
+
+async def withdraw(number: str, *, programme: Programme, at: datetime) -> TierProgress:
+    """Take back what was given by hand; what is earned stays."""
+    async with database.transaction():
+        member_id = (await lock_account(await member_of_card(number))).member_id
+        now = await standing(member_id, programme, at)
+        became = msgspec.structs.replace(now, granted=None, granted_until=None)
+        [settled] = await _settle([_Change(member_id=member_id, before=now.tier, became=became)], at=at)
+        return progress(programme, settled)
+
+
+class _Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a member has from now on."""
+
+    member_id: int
+    before: TierLevel | None
+    became: Standing
+
+
+async def _settle(changes: Sequence[_Change], *, at: datetime, store_id: int | None = None) -> list[Standing]:
+    """Write what members have earned and been given, and tell of it where their tier is another."""
+    settled = [msgspec.structs.replace(change.became, tier=_higher(change.became)) for change in changes]
+    columns = [
+        (
+            change.member_id,
+            now.tier.id if now.tier else None,
+            now.until,
+            now.earned.id if now.earned else None,
+            now.granted.id if now.granted else None,
+            now.granted_until,
+            now.tier.code if now.tier else None,
+            change.before.code if change.before else None,
+            _is_above(now.tier, change.before),
+        )
+        for change, now in zip(changes, settled, strict=True)
+    ]
+    await database.execute(_SETTLE, at, store_id, *(list(column) for column in zip(*columns, strict=True)))
+    return settled
+
+
+_SETTLE = """
+WITH change AS (
+    SELECT * FROM unnest($3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::timestamptz[], $9::text[],
+        $10::text[], $11::bool[])
+        AS c (member_id, tier_id, until, earned_id, granted_id, granted_until, code, before, above)
+), gone AS (
+    DELETE FROM loyalty.standing USING change WHERE standing.member_id = change.member_id AND change.tier_id IS NULL
+), kept AS (
+    INSERT INTO loyalty.standing AS s (member_id, tier_id, since, until, earned_id, granted_id, granted_until)
+    SELECT member_id, tier_id, $1, until, earned_id, granted_id, granted_until FROM change WHERE tier_id IS NOT NULL
+    ON CONFLICT (member_id) DO UPDATE SET since = CASE WHEN s.tier_id = excluded.tier_id THEN s.since ELSE excluded.since END,
+        tier_id = excluded.tier_id, until = excluded.until, earned_id = excluded.earned_id, granted_id = excluded.granted_id,
+        granted_until = excluded.granted_until
+)
+INSERT INTO membership.event (member_id, kind, ref, at, store_id, data)
+SELECT member_id, CASE WHEN above THEN 'tier_gained' ELSE 'tier_lost' END,
+    'tier:' || member_id || ':' || coalesce(code, 'none') || ':' || extract(epoch FROM $1::timestamptz), $1, $2,
+    jsonb_strip_nulls(jsonb_build_object('tier', code, 'from', before))
+FROM change WHERE code IS DISTINCT FROM before ON CONFLICT (kind, ref) DO NOTHING
+"""
+
+
+def _higher(standing: Standing) -> TierLevel | None:
+    levels = [level for level in (standing.earned, standing.granted) if level is not None]
+    return max(levels, key=lambda level: level.threshold, default=None)
+
+
+def _is_above(tier: TierLevel | None, other: TierLevel | None) -> bool:
+    return tier is not None and (other is None or tier.threshold > other.threshold)
 
 
 def progress(programme: Programme, standing: Standing) -> TierProgress:
@@ -61,42 +218,144 @@ def progress(programme: Programme, standing: Standing) -> TierProgress:
     return TierProgress(
         code=standing.tier.code if standing.tier else None,
         to_next=following.threshold - standing.qualifying if following else None,
+        until=standing.until if standing.tier and standing.tier == standing.earned else None,
     )
 
 
-_PROMOTE = """
-WITH raised AS (
-    INSERT INTO loyalty.standing (member_id, tier_id, since) VALUES ($1, $2, $3)
-    ON CONFLICT (member_id) DO UPDATE SET (tier_id, since) = (excluded.tier_id, excluded.since)
-)
-INSERT INTO membership.event (member_id, kind, ref, at, store_id, data)
-VALUES ($1, 'tier_gained', 'tier:' || $1::bigint || ':' || $5::text || ':' || extract(epoch FROM $3::timestamptz)::bigint, $3, $4,
-    jsonb_build_object('tier', $5::text))
-ON CONFLICT (kind, ref) DO NOTHING
+async def raise_all(programme: Programme, at: datetime) -> int:
+    """Raise every member whom what counts puts above the tier they have earned; how many were."""
+    if not programme.tiers:
+        return 0
+    zone = programme.chain.zone
+    today = at.astimezone(zone).date()
+    due = [
+        row["member_id"]
+        for row in await database.rows(_ABOVE.format(metric=programme.tier_metric), *_widest(programme, at))
+    ]
+    await lock_accounts(due)
+    changes = []
+    for member_id, now in (await _standings(due, programme, today)).items():
+        tier = programme.tier_reached(now.standing.qualifying)
+        if _is_above(tier, now.standing.earned):
+            until = safe_until(programme, today, now.joined)
+            became = msgspec.structs.replace(now.standing, earned=tier, until=until)
+            changes.append(_Change(member_id=member_id, before=now.standing.tier, became=became))
+    settled = await _settle(changes, at=at) if changes else []
+    return sum(_is_above(after.tier, change.before) for change, after in zip(changes, settled, strict=True))
+
+
+# Those who may have reached more; who really has is seen under the lock.
+_ABOVE = """
+SELECT q.member_id FROM loyalty.qualifying q LEFT JOIN loyalty.standing s USING (member_id)
+LEFT JOIN loyalty.tier earned ON earned.id = s.earned_id
+WHERE day BETWEEN $1 AND $2 GROUP BY q.member_id, earned.threshold
+HAVING sum({metric}) >= (SELECT min(threshold) FROM loyalty.tier WHERE threshold > coalesce(earned.threshold, -1))
+ORDER BY q.member_id
 """
 
 
-async def evaluate_tiers(programme: Programme, at: datetime) -> int:
-    """Raise every member whose spend within the window reaches a higher tier, set-based; how many were."""
-    return await database.execute(
-        """
-        WITH spent AS (
-            SELECT member_id, sum(total) AS qualifying FROM stores.receipt
-            WHERE member_id IS NOT NULL AND business_time > $1 AND business_time <= $2 GROUP BY 1
-        ), reached AS (
-            SELECT spent.member_id, t.id AS tier_id, t.code, t.threshold FROM spent
-            JOIN LATERAL (SELECT * FROM loyalty.tier WHERE threshold <= qualifying ORDER BY threshold DESC LIMIT 1) t ON true
-            LEFT JOIN loyalty.standing s ON s.member_id = spent.member_id
-            LEFT JOIN loyalty.tier current ON current.id = s.tier_id
-            WHERE current.id IS NULL OR current.threshold < t.threshold
-        ), raised AS (
-            INSERT INTO loyalty.standing (member_id, tier_id, since) SELECT member_id, tier_id, $2 FROM reached
-            ON CONFLICT (member_id) DO UPDATE SET (tier_id, since) = (excluded.tier_id, excluded.since)
+class _Now(msgspec.Struct, frozen=True):
+    standing: Standing
+    joined: date
+
+
+async def _standings(member_ids: Sequence[int], programme: Programme, today: date) -> dict[int, _Now]:
+    """Where members stand on a day, and when they joined."""
+    zone = programme.chain.zone
+    rows = await database.rows(
+        "SELECT m.id, m.registered_at, s.tier_id, s.earned_id, s.granted_id, s.until, s.granted_until FROM membership.member m "
+        "LEFT JOIN loyalty.standing s ON s.member_id = m.id WHERE m.id = ANY($1::bigint[]) ORDER BY m.id",
+        list(member_ids),
+    )
+    joined = {row["id"]: row["registered_at"].astimezone(zone).date() for row in rows}
+    first = [window(programme, today, joined[row["id"]])[0] for row in rows]
+    counted = await _counted([row["id"] for row in rows], first, [today] * len(rows), programme)
+    return {
+        row["id"]: _Now(
+            Standing(
+                tier=programme.tier_by_id(row["tier_id"]),
+                qualifying=counted[row["id"]],
+                earned=programme.tier_by_id(row["earned_id"]),
+                granted=programme.tier_by_id(row["granted_id"]),
+                granted_until=row["granted_until"],
+                until=row["until"],
+            ),
+            joined[row["id"]],
         )
-        INSERT INTO membership.event (member_id, kind, ref, at, data)
-        SELECT member_id, 'tier_gained', 'tier:' || member_id || ':' || code || ':' || extract(epoch FROM $2)::bigint, $2,
-            jsonb_build_object('tier', code) FROM reached ON CONFLICT (kind, ref) DO NOTHING
-        """,
-        window_start(programme, at),
+        for row in rows
+    }
+
+
+async def _counted(
+    member_ids: Sequence[int], first: Sequence[date], last: Sequence[date], programme: Programme
+) -> dict[int, int]:
+    """What counts of each member from a day to a day, both included."""
+    rows = await database.rows(
+        f"SELECT w.member_id, (SELECT coalesce(sum({programme.tier_metric}), 0)::bigint FROM loyalty.qualifying q "
+        "WHERE q.member_id = w.member_id AND day BETWEEN w.first AND w.last) AS counted "
+        "FROM unnest($1::bigint[], $2::date[], $3::date[]) AS w (member_id, first, last)",
+        list(member_ids),
+        list(first),
+        list(last),
+    )
+    return {row["member_id"]: row["counted"] for row in rows}
+
+
+def _widest(programme: Programme, at: datetime) -> tuple[date, date]:
+    """Days outside which nothing counts for anybody; anniversaries differ by member and lie within the year."""
+    today = at.astimezone(programme.chain.zone).date()
+    if programme.tier_period == "anniversary":
+        return add_months(today, -12), today
+    return window(programme, today, today)[0], today
+
+
+async def review(programme: Programme, at: datetime) -> int:
+    """Look again at every tier whose period and grace have passed, and at grants that have ended; how many members went down.
+
+    A member keeps the tier that the ended period, or what counts by now, reaches. Otherwise it goes down by a level, which is then
+    safe for a period, or to what is reached, as the programme has it.
+    """
+    zone = programme.chain.zone
+    today, ended_by = at.astimezone(zone).date(), at - timedelta(days=programme.tier_grace_days)
+    rows = await database.rows(
+        "SELECT member_id FROM loyalty.standing WHERE until <= $1 OR granted_until <= $2 ORDER BY member_id",
+        ended_by,
         at,
     )
+    await lock_accounts([row["member_id"] for row in rows])
+    now = await _standings([row["member_id"] for row in rows], programme, today)
+    due = {
+        member_id: (found.standing.until.astimezone(zone).date() - timedelta(days=1), found.joined)
+        for member_id, found in now.items()
+        if found.standing.until is not None and found.standing.until <= ended_by
+    }
+    first = [window(programme, last, joined)[0] for last, joined in due.values()]
+    before = await _counted(list(due), first, [last for last, _ in due.values()], programme)
+    changes = []
+    for member_id, found in now.items():
+        became = found.standing
+        if member_id in due:
+            # A rolling period that ended holds the day on which the tier was reached; what counts is what came after.
+            ended = 0 if programme.tier_period == "rolling" else before[member_id]
+            counted = max(became.qualifying, ended)
+            became = _reviewed(became, programme.tier_reached(counted), programme, today, found.joined)
+        if became.granted_until is not None and became.granted_until <= at:
+            became = msgspec.structs.replace(became, granted=None, granted_until=None)
+        changes.append(_Change(member_id=member_id, before=found.standing.tier, became=became))
+    settled = await _settle(changes, at=at) if changes else []
+    return sum(_is_above(change.before, after.tier) for change, after in zip(changes, settled, strict=True))
+
+
+def _reviewed(
+    standing: Standing, reached: TierLevel | None, programme: Programme, today: date, joined: date
+) -> Standing:
+    """What is earned when a period has ended: kept, or down. Either is then safe to the end of the period that today is in; of a
+    rolling one, as if it had been reached today."""
+    earned = standing.earned
+    if _is_above(earned, reached):
+        lower = [level for level in programme.tiers if _is_above(earned, level)]
+        one_level = max(lower, key=lambda level: level.threshold, default=None)
+        earned = one_level if programme.tier_downgrade == "one_level" else reached
+    ends = window(programme, today, joined)[1]
+    until = datetime(ends.year, ends.month, ends.day, tzinfo=programme.chain.zone) if earned is not None else None
+    return msgspec.structs.replace(standing, earned=earned, until=until)

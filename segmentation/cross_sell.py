@@ -1,6 +1,7 @@
 """Cross-sell: products that share baskets more often than chance."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -90,6 +91,7 @@ async def relate_products(as_of: date) -> CrossSellResult:
         )
         for store_id, found in ((_CHAIN, pairs), *of_stores):
             await database.copy_in("segmentation.related_product", _stored(run_id, store_id, found, product_ids))
+    forget_suggestions()
     return CrossSellResult(
         run_id=run_id, as_of=as_of, baskets=len(basket_ids), products=len(product_ids), pairs=len(pairs.item)
     )
@@ -201,6 +203,62 @@ WHERE $3::bigint IS NULL OR NOT EXISTS (
     SELECT FROM stores.receipt JOIN stores.receipt_line ON receipt_id = receipt.id
     WHERE member_id = $3 AND product_id = best.id AND {in_scope("receipt.store_id", 4)})
 ORDER BY confidence DESC, sku LIMIT $2
+"""
+
+
+class _Related(msgspec.Struct, frozen=True, kw_only=True):
+    """A product that goes with another, as the newest run has it."""
+
+    goes_with: str
+    sku: str
+    name: str
+    lift: float
+    together: int
+    confidence: float
+
+
+REMEMBERED_SECONDS: Final = 60.0
+_REMEMBERED_MAX: Final = 50_000
+_remembered: dict[tuple[str, Scope], tuple[float, list[_Related]]] = {}
+
+
+async def suggest_at_till(skus: Sequence[str], *, limit: int = 3, stores: Scope = None) -> list[Suggestion]:
+    """What `suggest` says of a basket, remembered for a minute: a till asks for every sale, and a run is new once a night."""
+    now = time.monotonic()
+    missing = [sku for sku in skus if _remembered.get((sku, stores), (0.0, []))[0] <= now]
+    if missing:
+        if len(_remembered) > _REMEMBERED_MAX:
+            _remembered.clear()
+        found: dict[str, list[_Related]] = {sku: [] for sku in missing}
+        for row in await database.rows(_RELATED, missing, codes(stores)):
+            found[row["goes_with"]].append(_Related(**dict(row)))
+        _remembered.update({(sku, stores): (now + REMEMBERED_SECONDS, related) for sku, related in found.items()})
+    best: dict[str, _Related] = {}
+    for sku in sorted(set(skus)):
+        for related in _remembered.get((sku, stores), (0.0, []))[1]:
+            if related.sku not in skus and (
+                related.sku not in best or related.confidence > best[related.sku].confidence
+            ):
+                best[related.sku] = related
+    chosen = sorted(best.values(), key=lambda related: (-related.confidence, related.sku))[:limit]
+    return [
+        Suggestion(sku=one.sku, name=one.name, goes_with=one.goes_with, lift=one.lift, together=one.together)
+        for one in chosen
+    ]
+
+
+def forget_suggestions() -> None:
+    """Drop what is remembered: there is a new run, or this process turns to another database."""
+    _remembered.clear()
+
+
+_RELATED = f"""
+SELECT basket.sku AS goes_with, p.sku, p.name, r.lift, r.together, r.confidence
+FROM (SELECT max(id) AS id FROM segmentation.run WHERE kind = 'cross_sell') newest
+JOIN segmentation.related_product r ON r.run_id = newest.id JOIN stores.product basket ON basket.id = r.product_id
+JOIN stores.product p ON p.id = r.related_id
+WHERE basket.sku = ANY($1) AND r.rank <= 10 AND CASE WHEN $2::text[] IS NULL THEN r.store_id = 0
+    ELSE r.store_id <> 0 AND {in_scope("r.store_id", 2)} END
 """
 
 

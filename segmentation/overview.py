@@ -44,7 +44,7 @@ async def figures(*, stores: Scope) -> Figures:
         "ELSE count(DISTINCT r.member_id) END AS members, count(*) FILTER (WHERE r.kind = 'sale') AS receipts, "
         "coalesce(sum(r.total), 0)::bigint AS sales, "
         "coalesce(sum(r.total) FILTER (WHERE r.member_id IS NOT NULL)::float / nullif(sum(r.total), 0), 0) AS member_share, "
-        "CASE WHEN $1 IS NULL THEN (SELECT coalesce(sum(balance), 0) FROM loyalty.account) ELSE 0 END::bigint "
+        "CASE WHEN $1 IS NULL THEN (SELECT coalesce(sum(balance), 0) FROM loyalty.account WHERE unit = 'points') ELSE 0 END::bigint "
         "AS points_outstanding, max(r.business_time) AS newest "
         f"FROM stores.receipt r WHERE r.kind <> 'adjustment' AND {in_scope('r.store_id', 1)}",
         codes(stores),

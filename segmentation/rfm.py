@@ -212,6 +212,16 @@ class MemberScore(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
 
 
+async def segments_of(member_ids: list[int] | None = None) -> dict[int, frozenset[str]]:
+    """The segments of members by the newest run; of all of them, if none are named."""
+    rows = await database.rows(
+        "SELECT member_id, segment FROM segmentation.rfm_score WHERE run_id = (SELECT max(run_id) FROM segmentation.rfm_score) "
+        "AND ($1::bigint[] IS NULL OR member_id = ANY($1))",
+        member_ids,
+    )
+    return {row["member_id"]: frozenset({row["segment"]}) for row in rows}
+
+
 async def score_of(member_id: int) -> MemberScore | None:
     """The member's newest scores, or None before the first run with them."""
     row = await database.row(
