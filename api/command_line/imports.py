@@ -9,10 +9,12 @@ import click
 import msgspec
 
 from api.command_line.running import as_json, console, progress, run, show
+from api.imports.balances import import_balances
 from api.imports.exporting import Exported, Kind, export
 from api.imports.members import MemberImport, import_members, undo_import
 from api.imports.receipts import ReceiptImport, import_receipts
 from api.imports.tables import TableImport, import_products, import_staff, import_stores, import_tills
+from loyalty.opening import Opened
 from membership.import_undoing import MembersUndone
 from stores.import_runs import import_runs
 from stores.profiles import RECEIPT_PROFILES
@@ -90,6 +92,28 @@ for _name, _work, _help in (
     ("tills", import_tills, "Tills by store and code."),
 ):
     _table_command(_name, _work, _help)
+
+
+@imports.command()
+@file
+@click.option("--control-total", required=True, help="What the file must sum to, as its keepers know it.")
+@click.option("--unit", type=click.Choice(["points", "money"]), default="points", show_default=True)
+@dry_run
+@delimiter
+@as_json
+def balances(file: Path, control_total: str, unit: Any, dry_run: bool, delimiter: str, as_json: bool) -> None:
+    """Opening balances of a programme kept elsewhere: columns member, amount, expires_on, store. Whole or not at all, and once."""
+
+    async def work() -> Opened:
+        return await import_balances(file, control_total=control_total, unit=unit, delimiter=delimiter, dry_run=dry_run)
+
+    result = run(work)
+    said = "taken before, nothing to do" if result.unchanged else "would be posted" if dry_run else "posted"
+    show(
+        result,
+        as_json=as_json,
+        otherwise=lambda: console.print(f"{result.rows:,} rows, {result.total:,} in all: {said}."),
+    )
 
 
 @imports.command()

@@ -24,21 +24,23 @@ from campaigns.dispatch import dispatch
 from campaigns.launch import launch
 from campaigns.planning import Draft, Expected, Offer, draft
 from campaigns.report import CampaignReport, report
-from loyalty.earning import Conditions, EarnRule
 from loyalty.nightly import run_nightly
 from loyalty.programme import define_tier, ensure_base_rule, publish_rule, the_programme
-from loyalty.redemption import define_reward
+from loyalty.rewards import RewardSent, publish_reward
+from loyalty.rules import Conditions, EarnRule
 from loyalty.verification import verify_ledger
 from segmentation.clusters import cluster_members
 from segmentation.cross_sell import relate_products
 from segmentation.rfm import score_members
 from segmentation.runs import moment
+from stores.catalogue import Product, stock
 from stores.chain import Chain, found, the_chain
 from stores.money import shown
 
 WINDOW_DAYS: Final = 30
 SEGMENT: Final = "Potential Loyalist"
 BONUS_POINTS: Final = 200
+TOTE: Final = Product(sku="TOTE", name="Canvas tote bag", category="rewards", kind="service", price=0)
 
 Tell = Callable[[str], None]
 
@@ -159,12 +161,23 @@ async def _set_up(chain: Chain) -> None:
         (("silver", "Silver", 500, 1000), ("gold", "Gold", 2000, 1250), ("platinum", "Platinum", 5000, 1500)), start=1
     ):
         await define_tier(code=code, name=name, rank=rank, threshold=threshold * unit, multiplier_milli=multiplier)
-    for code, name, points, kind, value in (
-        ("tote", "Canvas tote bag", 300, "product", 0),
-        ("five-off", f"{shown(5 * unit, chain.currency)} off", 500, "amount_off", 5 * unit),
-        ("ten-percent", "10% off one basket", 1200, "percent_off", 10),
+    await stock([TOTE])
+    for reward in (
+        RewardSent(
+            code="tote", name="Canvas tote bag", points=300, kind="product", sku=TOTE.sku, stock=500, member_max=1
+        ),
+        RewardSent(
+            code="five-off",
+            name=f"{shown(5 * unit, chain.currency)} off",
+            points=500,
+            kind="amount_off",
+            value=5 * unit,
+        ),
+        RewardSent(
+            code="ten-percent", name="10% off one basket", points=1200, kind="percent_off", value=10, tier_min="silver"
+        ),
     ):
-        await define_reward(code=code, name=name, points=points, kind=kind, value=value)
+        await publish_reward(reward)
 
 
 def _imported(step: Step, result: ReceiptImport) -> None:

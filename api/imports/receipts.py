@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 import database
 from api.imports.rejects import reject_path, write_rejects
-from loyalty.history import HistoryAward, award_imported, lock_accounts_of_import
+from loyalty.history import HistoryAward, award_imported, lock_accounts_of_import, settle_imported
 from membership.consumption import roll_up_imported
 from membership.registration import Source, identify, register_references
 from stores import history
@@ -143,6 +143,7 @@ class _Load:
         await lock_accounts_of_import()
         await roll_up_imported()
         points = await award_imported() if self.award_points else HistoryAward()
+        await settle_imported()
         counts = load.counts
         await database.execute(
             "UPDATE stores.import_run SET counts = $2 WHERE id = $1",

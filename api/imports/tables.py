@@ -188,7 +188,7 @@ async def _import(
     rows = added = unchanged = 0
     try:
         async with database.transaction():
-            for chunk, bad in _chunks(path, shape, delimiter):
+            for chunk, bad in chunks(path, shape, delimiter):
                 outcome = await write(chunk)
                 rejects += [*bad, *outcome.rejects]
                 rows += len(chunk) + len(bad)
@@ -211,7 +211,7 @@ async def _import(
     )
 
 
-def _chunks(path: Path, shape: type[Row], delimiter: str) -> Iterator[tuple[list[tuple[int, Row]], list[Reject]]]:
+def chunks(path: Path, shape: type[Row], delimiter: str) -> Iterator[tuple[list[tuple[int, Row]], list[Reject]]]:
     """Rows as Structs, and those that cannot be, with the column that is wrong."""
     fields = msgspec.structs.fields(shape)
     required = [field.name for field in fields if field.required]

@@ -117,7 +117,8 @@ def operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
 
 
 def _completed(app: Litestar) -> dict[str, Any]:
-    schema = app.openapi_schema.to_schema()
+    # A default that is a Struct stays one in Litestar's document.
+    schema: dict[str, Any] = msgspec.to_builtins(app.openapi_schema.to_schema())
     schema["components"].setdefault("schemas", {})["Problem"] = PROBLEM
     editable = {path for method, path, _ in operations(app) if method == "PATCH"}
     for method, path, handler in operations(app):
@@ -132,7 +133,15 @@ def _completed(app: Litestar) -> dict[str, Any]:
 
 
 # Take a card, or something else that once was good, in a body or a query.
-_NAMES_A_CARD: Final = ("/v1/members", "/v1/checkouts", "/v1/redemptions", "/v1/opt-ins")
+_NAMES_A_CARD: Final = (
+    "/v1/members",
+    "/v1/checkouts",
+    "/v1/redemptions",
+    "/v1/opt-ins",
+    "/v1/returns",
+    "/v1/vouchers",
+    "/v1/earn-rules/try",
+)
 
 
 def statuses(operation: dict[str, Any], method: str, path: str, handler: HTTPRouteHandler) -> list[int]:

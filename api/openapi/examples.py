@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from api.openapi.loyalty_examples import LOYALTY_EXAMPLES
 from api.openapi.member_examples import MEMBER_EXAMPLES
 
 _CARD: Final = "2000000012346"
@@ -157,6 +158,7 @@ _SEGMENT: Final = {"name": "Champions", "members": 412, "value": 48211050, "shar
 
 _EXAMPLES: Final[dict[str, Any]] = {
     **MEMBER_EXAMPLES,
+    **LOYALTY_EXAMPLES,
     "SignIn": {"email": "mei@kedai.example", "password": "correct horse battery", "totp": "492039"},
     "SessionShown": {"role": "store_manager", "stores": ["KL01"], "till": None, "second_factor_owed": False},
     "SessionList": {
@@ -273,6 +275,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
         "discount": 0,
         "currency": "MYR",
         "points": _POINTS,
+        "stored_value": 0,
         "tier": _TIER,
         "vouchers": [],
         "explanation": [_RULE],
@@ -286,6 +289,7 @@ _EXAMPLES: Final[dict[str, Any]] = {
         "due": 1530,
         "discount": 0,
         "currency": "MYR",
+        "stored_value": 0,
         "points": _POINTS,
         "tier": _TIER,
         "explanation": [_RULE],
@@ -301,25 +305,13 @@ _EXAMPLES: Final[dict[str, Any]] = {
         "id": 992,
         "receipt": {**_RECEIPT, "number": "000872"},
         "refund": 510,
+        "stored_value": 0,
         "currency": "MYR",
         "points_clawed_back": 5,
         "points_not_recovered": 0,
+        "points_owed": 0,
         "points_given_back": 0,
         "balance": 235,
-    },
-    "RewardList": {
-        "items": [{"code": "tote", "name": "Canvas tote bag", "points": 300, "kind": "product", "value": 0}],
-        "next": None,
-    },
-    "RedemptionSent": {"member": _CARD, "reward": "tote", "store": "KL01"},
-    "Redemption": {
-        "id": 41,
-        "member": _CARD,
-        "points": 300,
-        "reward": "tote",
-        "status": "held",
-        "expires_at": "2026-03-01T10:30:00+08:00",
-        "available": 40,
     },
     "RunPage": {
         "items": [

@@ -93,8 +93,20 @@ HELD: Final[tuple[Held, ...]] = (
         of=f"t.hold_id IN (SELECT id FROM loyalty.hold WHERE account_id IN {_ACCOUNTS})",
         kept=_NUMBERS,
     ),
+    Held(
+        table="loyalty.debt_move",
+        of=f"t.entry_id IN (SELECT id FROM loyalty.entry WHERE account_id IN {_ACCOUNTS})",
+        kept=_NUMBERS,
+    ),
     Held(table="loyalty.standing", kept=_NUMBERS),
+    Held(table="loyalty.qualifying", kept=_NUMBERS),
+    Held(table="loyalty.rule_given", kept=_NUMBERS),
+    Held(
+        table="loyalty.household_member",
+        erase="DELETE FROM loyalty.household_member WHERE member_id = ANY($1)",
+    ),
     Held(table="loyalty.voucher", kept=_NUMBERS),
+    Held(table="loyalty.voucher_use", kept=_NUMBERS),
     Held(table="segmentation.rfm_score", kept=_NUMBERS),
     Held(table="segmentation.cluster_member", kept=_NUMBERS),
     Held(

@@ -1,7 +1,8 @@
 """The till: quote, checkout, return."""
 
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Request, Response, post
@@ -10,13 +11,22 @@ from litestar.params import FromPath, JSONBody
 from api.access.permissions import Principal
 from api.errors import ShiftNeeded
 from api.idempotency import IdempotencyKey, once
+from api.languages import spoken
+from loyalty.accounts import report_event
+from loyalty.blind_returns import take_back_blind
 from loyalty.checkout import checkout, quote
 from loyalty.earning import RulePoints
-from loyalty.returns import take_back
+from loyalty.errors import VoucherRefused
+from loyalty.pricing import BasketLine
+from loyalty.programme import the_programme
+from loyalty.returns import cancel, take_back
 from loyalty.sales import Basket, Quote, Return, ReturnedLine, Sale
 from loyalty.tiers import TierProgress
 from loyalty.vouchers import VoucherOutcome
-from segmentation.cross_sell import suggest
+from loyalty.wording import Language
+from membership.cards import member_of_card
+from segmentation.cross_sell import suggest_at_till
+from segmentation.rfm import score_of
 from settings import settings
 from stores.chain import the_chain
 from stores.errors import UnknownReceipt, UnknownStore, UnknownTill
@@ -45,6 +55,25 @@ class PointsShown(msgspec.Struct, frozen=True, kw_only=True):
     balance: int
 
 
+class RuleShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule contributed, and why, in the language that was asked for."""
+
+    rule: str
+    version: int
+    points: int
+    because: str
+
+
+class VoucherFate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a voucher does to a basket, or why it does nothing, in the language that was asked for."""
+
+    code: str
+    applied: bool
+    discount: int = 0
+    bonus_points: int = 0
+    reason: str = ""
+
+
 class SuggestionShown(msgspec.Struct, frozen=True, kw_only=True):
     sku: str
     name: str
@@ -60,9 +89,10 @@ class CheckoutAnswer(msgspec.Struct, frozen=True, kw_only=True):
     due: int
     discount: int
     currency: str
+    stored_value: int
     points: PointsShown
     tier: TierProgress | None
-    explanation: list[RulePoints]
+    explanation: list[RuleShown]
     suggestions: list[SuggestionShown]
 
 
@@ -73,10 +103,11 @@ class QuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
     due: int
     discount: int
     currency: str
+    stored_value: int
     points: PointsShown
     tier: TierProgress | None
-    vouchers: list[VoucherOutcome]
-    explanation: list[RulePoints]
+    vouchers: list[VoucherFate]
+    explanation: list[RuleShown]
     suggestions: list[SuggestionShown]
 
 
@@ -89,15 +120,48 @@ class ReturnSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     lines: list[ReturnedLine]
 
 
+class CancelSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The receipt under which a sale is cancelled."""
+
+    till: str
+    number: str
+    business_time: datetime
+
+
+class BlindReturnSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Goods that come back without a receipt, at the price they are taken for."""
+
+    store: str
+    till: str
+    number: str
+    business_time: datetime
+    lines: list[BasketLine]
+    member: str | None = None
+
+
+class EventSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What has happened to a sale, by the programme's name for it."""
+
+    event: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
+class Activated(msgspec.Struct, frozen=True, kw_only=True):
+    """How many points can be used from now on."""
+
+    points: int
+
+
 class ReturnAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What to pay out, and what became of the points."""
+    """What to pay out in money, what goes back to where it is stored, and what became of the points."""
 
     id: int
     receipt: ReceiptName
     refund: int
+    stored_value: int
     currency: str
     points_clawed_back: int
     points_not_recovered: int
+    points_owed: int
     points_given_back: int
     balance: int | None
 
@@ -110,8 +174,8 @@ class CheckoutController(Controller):
     @post("/quote", summary="What a basket would cost and earn; writes nothing", status_code=200)
     async def quote(self, request: Request[Principal, Any, Any], data: JSONBody[Basket]) -> QuoteAnswer:
         _check_store(request.user, data.store)
-        answer = await quote(data)
-        return await _quoted(data, answer, request.user)
+        answer = await quote(data, segments=await _segments(data))
+        return await _quoted(data, answer, request.user, spoken(request))
 
     @post(summary="Record a sale", status_code=201)
     async def checkout(
@@ -120,9 +184,17 @@ class CheckoutController(Controller):
         _check_store(request.user, data.store)
         _check_till(request.user, data.store, data.till)
 
+        # Before the transaction: nothing of the sale depends on them, and locks are held no longer than need be.
+        segments, suggestions = await _segments(data), await _suggested(data, request.user)
+
         async def write() -> CheckoutAnswer:
-            sale = await checkout(data, till=data.till, number=data.number, staff_id=request.user.staff_id)
-            return await _sold(data, sale, request.user)
+            try:
+                sale = await checkout(
+                    data, till=data.till, number=data.number, staff_id=request.user.staff_id, segments=segments
+                )
+            except VoucherRefused as refused:
+                raise refused.said_in(spoken(request)) from None
+            return await _sold(data, sale, suggestions, spoken(request))
 
         return await once(request, idempotency_key, write)
 
@@ -151,6 +223,90 @@ class CheckoutController(Controller):
 
         return await once(request, idempotency_key, write)
 
+    @post(
+        "/{receipt_id:int}/cancel",
+        summary="Take back all that is left of a sale, as if it had not been",
+        description="Like a return of everything, and its vouchers can be used again.",
+        status_code=201,
+    )
+    async def cancel(
+        self,
+        request: Request[Principal, Any, Any],
+        receipt_id: FromPath[int],
+        data: JSONBody[CancelSent],
+        idempotency_key: IdempotencyKey = "",
+    ) -> Response[ReturnAnswer]:
+        async def write() -> ReturnAnswer:
+            sale = await find_receipt(receipt_id=receipt_id)
+            if not request.user.sees(sale.store):
+                raise UnknownReceipt(name=receipt_id)
+            _check_till(request.user, sale.store, data.till)
+            returned = await cancel(
+                receipt_id,
+                till=data.till,
+                number=data.number,
+                business_time=data.business_time,
+                staff_id=request.user.staff_id,
+            )
+            return await _returned(ReceiptName(store=sale.store, till=data.till, number=data.number), returned)
+
+        return await once(request, idempotency_key, write)
+
+    @post(
+        "/{receipt_id:int}/events",
+        summary="Report an event that the points of a sale wait for",
+        description="Such as a delivery: where the programme keeps points pending until then, they can be used from now on.",
+        status_code=200,
+    )
+    async def event(
+        self,
+        request: Request[Principal, Any, Any],
+        receipt_id: FromPath[int],
+        data: JSONBody[EventSent],
+        idempotency_key: IdempotencyKey = "",
+    ) -> Response[Activated]:
+        async def write() -> Activated:
+            sale = await find_receipt(receipt_id=receipt_id)
+            if not request.user.sees(sale.store):
+                raise UnknownReceipt(name=receipt_id)
+            return Activated(points=await report_event(receipt_id, data.event, at=datetime.now(UTC)))
+
+        return await once(request, idempotency_key, write, status=200)
+
+
+class BlindReturnController(Controller):
+    path = "/v1/returns"
+    tags = ("till",)
+    opt = {"permission": "till:sell"}
+
+    @post(
+        summary="Take goods back without a receipt",
+        description="Money at the price they are taken for. Of a member the points that such goods earn today, as far as there are any.",
+        status_code=201,
+    )
+    async def take_back(
+        self,
+        request: Request[Principal, Any, Any],
+        data: JSONBody[BlindReturnSent],
+        idempotency_key: IdempotencyKey = "",
+    ) -> Response[ReturnAnswer]:
+        _check_store(request.user, data.store)
+        _check_till(request.user, data.store, data.till)
+
+        async def write() -> ReturnAnswer:
+            returned = await take_back_blind(
+                data.lines,
+                store=data.store,
+                till=data.till,
+                number=data.number,
+                business_time=data.business_time,
+                member=data.member,
+                staff_id=request.user.staff_id,
+            )
+            return await _returned(ReceiptName(store=data.store, till=data.till, number=data.number), returned)
+
+        return await once(request, idempotency_key, write)
+
 
 def _check_store(principal: Principal, store: str) -> None:
     if not principal.sees(store):
@@ -170,41 +326,75 @@ async def _suggested(data: Basket, principal: Principal) -> list[SuggestionShown
         SuggestionShown(
             sku=found.sku, name=found.name, because=f"bought together {found.lift:.1f} times more often than chance"
         )
-        for found in await suggest([line.sku for line in data.lines], stores=principal.stores)
+        for found in await suggest_at_till([line.sku for line in data.lines], stores=principal.stores)
     ]
 
 
-async def _sold(data: CheckoutSent, sale: Sale, principal: Principal) -> CheckoutAnswer:
+async def _segments(data: Basket) -> frozenset[str]:
+    """The segments that the member is in, looked up only when a rule asks for any."""
+    if data.member is None or not (await the_programme(cached=True)).segments_asked:
+        return frozenset()
+    score = await score_of(await member_of_card(data.member))
+    return frozenset({score.segment}) if score is not None else frozenset()
+
+
+def explained(explanation: Sequence[RulePoints], language: Language) -> list[RuleShown]:
+    """An award's explanation in somebody's language."""
+    return [
+        RuleShown(rule=part.rule, version=part.version, points=part.points, because=part.because(language))
+        for part in explanation
+    ]
+
+
+def shown_fates(outcomes: Sequence[VoucherOutcome], language: Language) -> list[VoucherFate]:
+    """What vouchers do to a basket in somebody's language."""
+    return [
+        VoucherFate(
+            code=outcome.code,
+            applied=outcome.applied,
+            discount=outcome.discount,
+            bonus_points=outcome.bonus_points,
+            reason=outcome.reason.text(language) if outcome.reason is not None else "",
+        )
+        for outcome in outcomes
+    ]
+
+
+async def _sold(
+    data: CheckoutSent, sale: Sale, suggestions: list[SuggestionShown], language: Language
+) -> CheckoutAnswer:
     return CheckoutAnswer(
         id=sale.receipt_id,
         receipt=ReceiptName(store=data.store, till=data.till, number=data.number),
         total=sale.total,
         due=sale.due,
         discount=sale.discount,
-        currency=(await the_chain()).currency if data.currency is None else data.currency,
+        currency=(await the_programme(cached=True)).chain.currency,
+        stored_value=sale.stored_value,
         points=PointsShown(earned=sale.earned, pending=sale.pending, spent=sale.spent, balance=sale.usable),
         tier=sale.tier,
-        explanation=list(sale.explanation),
-        suggestions=await _suggested(data, principal),
+        explanation=explained(sale.explanation, language),
+        suggestions=suggestions,
     )
 
 
-async def _quoted(data: Basket, answer: Quote, principal: Principal) -> QuoteAnswer:
+async def _quoted(data: Basket, answer: Quote, principal: Principal, language: Language) -> QuoteAnswer:
     settlement = answer.settlement
     return QuoteAnswer(
         total=settlement.total,
         due=settlement.due,
         discount=settlement.discount,
         currency=settlement.context.currency,
+        stored_value=settlement.stored_value,
         points=PointsShown(
             earned=settlement.award.points,
             pending=answer.pending,
             spent=settlement.points_spent,
-            balance=answer.usable - settlement.points_spent,
+            balance=answer.usable,
         ),
         tier=answer.tier,
-        vouchers=list(settlement.vouchers),
-        explanation=settlement.award.explanation,
+        vouchers=shown_fates(settlement.vouchers, language),
+        explanation=explained(settlement.award.explanation, language),
         suggestions=await _suggested(data, principal),
     )
 
@@ -214,9 +404,11 @@ async def _returned(receipt: ReceiptName, returned: Return) -> ReturnAnswer:
         id=returned.receipt_id,
         receipt=receipt,
         refund=returned.refund,
+        stored_value=returned.stored_value,
         currency=(await the_chain()).currency,
         points_clawed_back=returned.points_clawed_back,
         points_not_recovered=returned.points_not_recovered,
+        points_owed=returned.points_owed,
         points_given_back=returned.points_given_back,
         balance=returned.usable,
     )

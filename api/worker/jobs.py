@@ -14,12 +14,13 @@ from campaigns.dispatch import dispatch
 from campaigns.errors import DispatchRunning
 from errors import DomainError
 from loyalty.nightly import run_nightly
+from loyalty.simulations import work_off
 from membership.advising import release_idle
 from membership.duplicate_scan import scan_duplicates
 from segmentation.clusters import cluster_members
 from segmentation.cross_sell import relate_products
 from segmentation.errors import TooLittleData
-from segmentation.rfm import score_members
+from segmentation.rfm import score_members, segments_of
 from settings import settings
 from stores.chain import the_chain
 from stores.errors import NoChain
@@ -109,6 +110,12 @@ async def campaigns() -> Result:
 
 
 @job
+async def simulations() -> Result:
+    """What rules would have given, for whoever asked."""
+    return {"simulations": await work_off(segments_of, at=lambda: datetime.now(UTC))}
+
+
+@job
 async def housekeeping() -> Result:
     """Forget what has served its time: idempotency keys, finished deliveries, spent links."""
     now = datetime.now(UTC)
@@ -147,5 +154,6 @@ TIMETABLE: Final[tuple[tuple[Callable[[Context], Awaitable[Result]], str], ...]]
     (cross_sell, "40 2 * * *"),
     (duplicates, "0 3 * * *"),
     (campaigns, "* * * * *"),
+    (simulations, "* * * * *"),
     (housekeeping, "5 * * * *"),
 )
