@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check e2e bench fuzz format lock clean
+.PHONY: help setup demo test check e2e bench fuzz soak mutants format lock clean
 
 help: ## list these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +40,14 @@ bench: $(STAMP) ## the speed figures of docs/benchmarks.md, as ratios in one run
 
 fuzz: $(STAMP) ## Schemathesis over the whole API; ARGS="--seconds 30" bounds it
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+soak: $(STAMP) ## the ledger's state machine and the crashes, for about half an hour
+	SOAK_EXAMPLES=3000 $(BIN)/pytest tests/properties/test_ledger.py $(ARGS)
+	SOAK_KILLS=60 $(BIN)/pytest tests/concurrency/test_crashes.py $(ARGS)
+
+mutants: $(STAMP) ## change the money code a little at a time and see that a test notices; hours, or ARGS="--sample 20"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check cosmic-ray==8.7.0
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 format: $(STAMP) ## rewrite the code in the house format
 	$(BIN)/ruff format .

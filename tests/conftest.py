@@ -106,8 +106,10 @@ async def _rolled_back(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     import database
     from api.access import authentication
     from loyalty.programme import forget_programme
+    from segmentation.cross_sell import forget_suggestions
 
     forget_programme()
+    forget_suggestions()
     authentication.forget_credentials()
     if "own_database" in request.fixturenames:
         yield

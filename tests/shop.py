@@ -1,6 +1,6 @@
 """A small shop to test with, built through the public functions."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import database
@@ -10,6 +10,7 @@ from loyalty.pricing import BasketLine
 from loyalty.programme import ensure_base_rule
 from loyalty.returns import take_back
 from loyalty.sales import Basket, Return, ReturnedLine, Sale
+from loyalty.voucher_batches import TermsSent, codes_of, generate, issue, publish_terms
 from membership.cards import card_of_member, member_of_card
 from membership.registration import Registration, Source, register
 from stores.branches import Branch, open_store
@@ -82,7 +83,28 @@ async def give(member: str, points: int, *, at: datetime = NOON, expires_at: dat
         await credit(account, posting, activates_at=at, expires_at=expires_at)
 
 
+async def voucher(
+    member: str | None,
+    *,
+    issued_at: datetime = NOON - timedelta(days=1),
+    expires_at: datetime | None = None,
+    **terms: Any,
+) -> str:
+    """The code of a new voucher of a batch of its own, 5.00 off unless `terms` say otherwise."""
+    fields: dict[str, Any] = {"kind": "amount_off", "value": 500, "valid_days": 10, **terms}
+    batch = fields.pop("batch", f"b{next(_numbers)}")
+    await publish_terms(TermsSent(batch=batch, **fields))
+    if member is None:
+        await generate(batch, 1, at=issued_at)
+        return (await codes_of(batch))[-1].code
+    ids = await issue(batch, [await member_of_card(member)], at=issued_at, expires_at=expires_at)
+    return str(await database.value("SELECT code FROM loyalty.voucher WHERE id = $1", *ids.values()))
+
+
 async def balance_of(member: str) -> int:
     """The ledger's balance."""
     member_id = await member_of_card(member)
-    return int(await database.value("SELECT balance FROM loyalty.account WHERE member_id = $1", member_id) or 0)
+    return int(
+        await database.value("SELECT balance FROM loyalty.account WHERE member_id = $1 AND unit = 'points'", member_id)
+        or 0
+    )

@@ -20,6 +20,7 @@ for name in ("DATABASE_URL", "REDIS_URL"):
 
 from tests.benchmarks.checkout import bench_checkout  # noqa: E402  (the environment first)
 from tests.benchmarks.importing import bench_import  # noqa: E402
+from tests.benchmarks.ledger import bench_ledger  # noqa: E402
 from tests.benchmarks.members import bench_members  # noqa: E402
 from tests.benchmarks.result import Result, as_table  # noqa: E402
 from tests.benchmarks.scoring import bench_rfm  # noqa: E402
@@ -41,13 +42,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--seconds", type=int, default=10, help="how long each load runs")
     parser.add_argument("--members", type=int, default=1_000_000, help="how many members to import and search")
-    parser.add_argument("--only", choices=["members", "rest"])
+    parser.add_argument("--entries", type=int, default=10_000_000, help="how many ledger entries to report on")
+    parser.add_argument("--only", choices=["members", "ledger", "rest"])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     results: list[Result] = []
-    if arguments.only != "members":
+    if arguments.only in (None, "rest"):
         results += asyncio.run(_real_data()) + bench_checkout(Path(_home), seconds=arguments.seconds)
-    if arguments.only != "rest":
+    if arguments.only in (None, "ledger"):
+        results += bench_ledger(Path(_home), entries=arguments.entries, seconds=arguments.seconds)
+    if arguments.only in (None, "members"):
         results += bench_members(Path(_home), members=arguments.members)
     if arguments.json:
         print(json.dumps([result.__dict__ for result in results]))

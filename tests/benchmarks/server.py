@@ -30,13 +30,14 @@ async def administer(statement: str) -> None:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[int]:
-    """`regulars serve` with one process on DATABASE_URL; its port."""
+def serving(home: Path, *, workers: int = 1) -> Iterator[int]:
+    """`regulars serve` on DATABASE_URL; its port. All processes together have as many connections as the reference."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-c", "from api.command_line import main; main()", "serve", "--port", str(port)]
-    environment = {**os.environ, "REGULARS_HOME": str(home), "DATABASE_POOL_MAX": str(POOL)}
+    command += ["--workers", str(workers)]
+    environment = {**os.environ, "REGULARS_HOME": str(home), "DATABASE_POOL_MAX": str(POOL // workers)}
     # Counted like everybody's requests, and never refused: one till sends what three hundred stores do.
     environment |= {"RATE_LIMIT_PRINCIPAL": "100000000", "RATE_LIMIT_ADDRESS": "100000000", "LOG_FORMAT": "json"}
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -31,9 +31,9 @@ SALE = {
 
 
 class Served:
-    """`regulars serve` as a process of its own."""
+    """`regulars serve` as a process of its own; `quiet` for one that logs more than a pipe holds while nobody reads it."""
 
-    def __init__(self, url: str, *options: str) -> None:
+    def __init__(self, url: str, *options: str, quiet: bool = False) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -51,7 +51,7 @@ class Served:
         self.process = subprocess.Popen(
             command,
             env=environment,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL if quiet else subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             text=True,

@@ -20,7 +20,6 @@ from stores.tills import enrol_till
 from tests import shop
 from tests.api.conftest import client, problem
 from tests.api.test_till import SALE
-from tests.loyalty.test_checkout import _voucher
 
 pytestmark = pytest.mark.usefixtures("own_database")
 
@@ -99,7 +98,7 @@ async def test_selling_spending_and_returning_at_once_loses_nothing() -> None:
 async def test_one_voucher_at_ten_tills_is_used_once() -> None:
     await shop.open_shop()
     member = await shop.join()
-    code = await _voucher(member)
+    code = await shop.voucher(member)
     found = await outcomes(*(shop.sell(member, ("CUP", 1, 1000), vouchers=[code]) for _ in range(10)))
     assert found == {"ok": 1, "VoucherRefused": 9}
 

@@ -6,9 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import database
-from loyalty.lots import Lot, LotUse, available, expiry, pending, split_clawback, split_spend, usable
-from loyalty.tiers import window_start
-from tests.loyalty.programmes import programme
+from loyalty.lots import Lot, LotUse, Terms, available, expiry, pending, split_clawback, split_spend, usable
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 KL = ZoneInfo("Asia/Kuala_Lumpur")
@@ -38,11 +36,11 @@ def test_only_active_and_unexpired_points_can_be_spent() -> None:
 
 def test_a_clawback_takes_the_purchase_s_own_lot_first_even_pending() -> None:
     lots = [lot(1, 10, expires=5), lot(2, 6, starts=3, receipt=7)]
-    assert split_clawback(lots, 8, receipt_id=7, at=NOW) == [LotUse(2, 6), LotUse(1, 2)]
+    assert split_clawback(lots, 8, receipt_id=7, at=NOW, policy="within_balance") == [LotUse(2, 6), LotUse(1, 2)]
 
 
 def test_a_clawback_takes_no_more_than_there_is() -> None:
-    assert split_clawback([lot(1, 3)], 8, receipt_id=7, at=NOW) == [LotUse(1, 3)]
+    assert split_clawback([lot(1, 3)], 8, receipt_id=7, at=NOW, policy="within_balance") == [LotUse(1, 3)]
 
 
 @pytest.mark.parametrize(
@@ -57,18 +55,9 @@ def test_a_clawback_takes_no_more_than_there_is() -> None:
 async def test_expiry_is_the_end_of_the_month_in_python_and_in_sql(activated: str, months: int, until: str) -> None:
     at = datetime.fromisoformat(activated).replace(tzinfo=KL)
     expected = datetime.fromisoformat(until).replace(tzinfo=KL)
-    assert expiry(at, months=months, zone=KL) == expected
-    assert await database.value("SELECT loyalty.expiry($1, $2, 'Asia/Kuala_Lumpur')", at, months) == expected
+    assert expiry(at, Terms(zone=KL, expiry_months=months)) == expected
+    assert await database.value("SELECT loyalty.expiry($1, $2, 'Asia/Kuala_Lumpur', 'month')", at, months) == expected
 
 
 def test_points_may_never_expire() -> None:
-    assert expiry(NOW, months=None, zone=KL) is None
-
-
-@pytest.mark.parametrize(
-    ("at", "months", "start"),
-    [("2026-03-31", 1, "2026-02-28"), ("2024-03-31", 1, "2024-02-29"), ("2026-03-02", 12, "2025-03-02")],
-)
-def test_the_tier_window_begins_on_the_same_day_or_the_month_s_last(at: str, months: int, start: str) -> None:
-    found = window_start(programme(tier_months=months), datetime.fromisoformat(at).replace(tzinfo=UTC))
-    assert found == datetime.fromisoformat(start).replace(tzinfo=UTC)
+    assert expiry(NOW, Terms(zone=KL)) is None

@@ -13,7 +13,6 @@ from loyalty.nightly import run_nightly
 from loyalty.redemption import capture, hold
 from loyalty.statement import balance, open_vouchers, tier_of
 from loyalty.verification import verify_ledger
-from loyalty.vouchers import issue
 from membership.advising import advisor_of, claim
 from membership.cards import member_of_card, replace_card
 from membership.consent import ConsentGiven, current_consents, record_consent
@@ -54,15 +53,7 @@ async def two() -> tuple[str, str]:
     await shop.sell(one, ("TEA", 4, 255))
     await shop.sell(other, ("CUP", 30, 1000), store="JB02", at=shop.NOON - timedelta(days=40))
     await shop.sell(other, ("TEA", 2, 255), at=shop.NOON - timedelta(days=3), points_to_spend=50)
-    await issue(
-        batch="b",
-        member_ids=[await member_of_card(other)],
-        kind="amount_off",
-        value=500,
-        spend_min=0,
-        issued_at=shop.NOON,
-        expires_at=shop.NOON + timedelta(days=30),
-    )
+    await shop.voucher(other, issued_at=shop.NOON, valid_days=30)
     clerk = await hire(email="clerk@shop.example", name="Mei", role="cashier", password=None, stores=["KL01"])
     await claim(await member_of_card(other), clerk, at=shop.NOON)
     ticket = TicketOpened(store="KL01", subject="Broken cup")

@@ -7,7 +7,8 @@ import pytest
 from errors import InvalidInput
 from loyalty.errors import HoldSettled, InsufficientPoints, UnknownHold, UnknownReward
 from loyalty.nightly import run_nightly
-from loyalty.redemption import capture, define_reward, hold, rewards, void
+from loyalty.redemption import capture, hold, void
+from loyalty.rewards import RewardSent, publish_reward, rewards
 from loyalty.verification import verify_ledger
 from tests import shop
 
@@ -64,8 +65,8 @@ async def test_held_points_outlive_their_lot_until_the_hold_is_settled(member: s
 
 
 async def test_a_reward_costs_what_it_says(member: str) -> None:
-    await define_reward(code="tote", name="Tote", points=80, kind="product")
-    assert [offer.code for offer in await rewards()] == ["tote"]
+    await publish_reward(RewardSent(code="tote", name="Tote", points=80, kind="product", sku="CUP"))
+    assert [offer.code for offer in await rewards(at=shop.NOON)] == ["tote"]
     held = await hold(member, reward="tote", at=shop.NOON)
     assert (held.points, held.available) == (80, 20)
 

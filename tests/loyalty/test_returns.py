@@ -122,10 +122,8 @@ def _fields(sale: shop.Sale) -> dict[str, object]:
 
 
 async def test_a_discount_by_voucher_is_returned_in_proportion() -> None:
-    from tests.loyalty.test_checkout import _voucher
-
     member = await shop.join()
-    code = await _voucher(member, value=300)
+    code = await shop.voucher(member, value=300)
     sale = await shop.sell(member, ("CUP", 2, 1000), ("TEA", 4, 250), vouchers=[code])
     assert sale.total == 2700
     backs = [await shop.bring_back(sale, (1, 1)), await shop.bring_back(sale, (1, 1), (2, 4))]

@@ -35,7 +35,10 @@ async def test_a_whole_ledger_is_whole() -> None:
         ("UPDATE loyalty.entry SET reason = 'changed' WHERE version = 2", "chain is broken"),
         ("UPDATE loyalty.entry SET explanation = '{}' WHERE version = 1", "chain is broken"),
         ("UPDATE loyalty.entry SET balance_after = balance_after + 1 WHERE version = 3", "running balance is broken"),
-        ("UPDATE loyalty.lot SET remaining = remaining - 1 WHERE remaining > held", "balance is not the sum of lots"),
+        (
+            "UPDATE loyalty.lot SET remaining = remaining - 1 WHERE remaining > held",
+            "balance is not the sum of lots less the debt",
+        ),
         ("UPDATE loyalty.lot_use SET points = points + 1", "lot is not its points less its uses"),
         ("UPDATE loyalty.lot SET points = points + 1, remaining = remaining + 1", "lot's opening entry differs"),
         ("UPDATE loyalty.lot SET held = 0", "lot holds more or less than its open holds"),

@@ -1,122 +1,361 @@
-"""No sequence of operations breaks the ledger: entries sum to the balance, lots sum to it, and it is never negative."""
+"""All that can be done to the ledger, in any order, beside a model in plain Python; compared after every step.
 
-from contextlib import suppress
+`make soak` runs it for longer: SOAK_EXAMPLES says how many runs of forty steps.
+"""
+
+import asyncio
+import os
+from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 import database
-from loyalty.errors import HoldSettled, InsufficientPoints, NothingToReturn
+from errors import DomainError
+from loyalty.accounts import adjust, top_up, transfer
+from loyalty.errors import HoldSettled, InsufficientFunds, InsufficientPoints, NothingToReturn, OpenHolds
+from loyalty.households import join as join_household
+from loyalty.households import leave as leave_household
+from loyalty.merging import merge_members
 from loyalty.nightly import run_nightly
-from loyalty.programme import forget_programme
-from loyalty.redemption import capture, hold, void
-from loyalty.returns import take_back
+from loyalty.programme import forget_programme, publish_rule
+from loyalty.redemption import capture, hold, refund, void
+from loyalty.returns import cancel, take_back
+from loyalty.rules import Conditions, EarnRule
 from loyalty.sales import ReturnedLine
 from loyalty.verification import verify_ledger
+from membership.cards import member_of_card
 from tests import shop
+from tests.properties.ledger_model import Model
 
-amounts = st.integers(1, 3000)
-operations = st.one_of(
-    st.tuples(st.just("sell"), st.integers(1, 9), amounts, st.integers(0, 50)),
-    st.tuples(st.just("return"), st.integers(0, 9), st.integers(1, 9)),
-    st.tuples(st.just("again"), st.integers(0, 9)),
-    st.tuples(st.just("hold"), st.integers(1, 200)),
-    st.tuples(st.just("capture"), st.integers(0, 9)),
-    st.tuples(st.just("void"), st.integers(0, 9)),
-    st.tuples(st.just("give"), st.integers(1, 300), st.integers(1, 40)),
-    st.tuples(st.just("night"), st.integers(0, 30)),
+EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "40"))
+STEPS = 40
+START = shop.NOON - timedelta(days=2000)
+MEMBERS = 3
+Answer = TypeVar("Answer")
+members = st.integers(0, MEMBERS - 1)
+LOOPS: list[asyncio.AbstractEventLoop] = []
+
+# Everything that an operation could have changed.
+_ALL = " UNION ALL ".join(
+    f"SELECT '{table}' AS name, md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) AS rows FROM {table} t"
+    for table in (
+        "loyalty.account",
+        "loyalty.entry",
+        "loyalty.lot",
+        "loyalty.lot_use",
+        "loyalty.debt_move",
+        "loyalty.hold",
+        "loyalty.lot_hold",
+        "loyalty.household_member",
+        "loyalty.qualifying",
+        "loyalty.voucher",
+        "loyalty.voucher_use",
+        "membership.consumption",
+        "membership.event",
+        "stores.receipt",
+        "stores.receipt_line",
+        "stores.payment",
+    )
 )
 
 
-class _Undo(Exception):
-    pass
+async def everything() -> dict[str, str]:
+    """A fingerprint of each table."""
+    return {row["name"]: row["rows"] for row in await database.rows(_ALL)}
 
 
-class Ledger:
-    """One member driven through operations, beside the plainest model of what they own: one number."""
-
-    def __init__(self, member: str) -> None:
-        self.member, self.now, self.points = member, shop.NOON, 0
-        self.sales: list[tuple[object, str, int, int]] = []
-        self.holds: list[int] = []
-        self.returns = 0
-
-    async def do(self, operation: tuple) -> None:  # type: ignore[type-arg]  # heterogeneous by design
-        # When it is refused nothing may have changed, which the caller checks like everything else.
-        with suppress(InsufficientPoints, NothingToReturn, HoldSettled):
-            await getattr(self, f"_{operation[0]}")(*operation[1:])
-
-    async def _sell(self, quantity: int, price: int, spend: int) -> None:
-        spend = min(spend, quantity * price)
-        number = f"P{len(self.sales)}"
-        sale = await shop.sell(self.member, ("TEA", quantity, price), number=number, at=self.now, points_to_spend=spend)
-        self.sales.append((sale, number, quantity, price))
-        self.points += sale.earned - sale.spent
-
-    async def _return(self, which: int, quantity: int) -> None:
-        if self.sales:
-            sale, *_ = self.sales[which % len(self.sales)]
-            self.returns += 1
-            back = await take_back(
-                sale.receipt_id,  # type: ignore[attr-defined]  # a Sale
-                [ReturnedLine(line_no=1, quantity=quantity)],
-                till="T1",
-                number=f"PR{self.returns}",
-                business_time=self.now,
-            )
-            self.points += back.points_given_back - back.points_clawed_back
-
-    async def _again(self, which: int) -> None:
-        """A till that repeats a sale changes nothing."""
-        if self.sales:
-            sale, number, quantity, price = self.sales[which % len(self.sales)]
-            at = await database.value("SELECT business_time FROM stores.receipt WHERE number = $1", number)
-            again = await shop.sell(self.member, ("TEA", quantity, price), number=number, at=at)
-            assert again.again
-            assert again.receipt_id == sale.receipt_id  # type: ignore[attr-defined]  # a Sale
-
-    async def _hold(self, points: int) -> None:
-        self.holds.append((await hold(self.member, points=points, at=self.now)).id)
-
-    async def _capture(self, which: int) -> None:
-        if self.holds:
-            before = await shop.balance_of(self.member)
-            done = await capture(self.holds[which % len(self.holds)], at=self.now)
-            after = await shop.balance_of(self.member)
-            assert before - after in (0, done.points)
-            self.points -= before - after
-
-    async def _void(self, which: int) -> None:
-        if self.holds:
-            await void(self.holds[which % len(self.holds)], at=self.now)
-
-    async def _give(self, points: int, days: int) -> None:
-        await shop.give(self.member, points, at=self.now, expires_at=self.now + timedelta(days=days))
-        self.points += points
-
-    async def _night(self, days: int) -> None:
-        self.now += timedelta(days=days)
-        self.points -= (await run_nightly(self.now)).points_expired
-        assert (await run_nightly(self.now)).points_expired == 0
+def wait(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run on the test's own loop, in whose transaction all of it happens."""
+    return asyncio.run_coroutine_threadsafe(work, LOOPS[-1]).result(60)
 
 
-@pytest.mark.parametrize("pending_days", [0, 5])
-@settings(max_examples=40, deadline=None)
-@given(script=st.lists(operations, min_size=1, max_size=14))
-async def test_no_sequence_of_operations_breaks_the_ledger(pending_days: int, script: list[tuple]) -> None:  # type: ignore[type-arg]
-    forget_programme()
-    try:
-        async with database.transaction():
-            await shop.open_shop()
-            await database.execute("UPDATE loyalty.programme SET expiry_months = 1, pending_days = $1", pending_days)
-            ledger = Ledger(await shop.join())
-            for operation in script:
-                await ledger.do(operation)
-                assert await shop.balance_of(ledger.member) == ledger.points >= 0, operation
-            found = await verify_ledger()
+class LedgerMachine(RuleBasedStateMachine):
+    """Three members, and all that tills, offices and the night do with them."""
+
+    @initialize()
+    def open_shop(self) -> None:
+        wait(self._open())
+        self.model = Model(START)
+        for member in range(MEMBERS):
+            self.model.join(member)
+        self.numbers = [wait(shop.join()) for _ in range(MEMBERS)]
+        self.ids = [wait(member_of_card(number)) for number in self.numbers]
+        self.receipts: list[int] = []
+        self.hold_ids: list[int] = []
+
+    async def _open(self) -> None:
+        forget_programme()
+        await database.execute("SAVEPOINT example")
+        await shop.open_shop()
+        tea = Conditions(skus=frozenset({"TEA"}))
+        await publish_rule(EarnRule(code="tea", version=1, kind="bonus", multiplier_milli=1500, conditions=tea))
+        await database.execute("UPDATE loyalty.programme SET expiry_months = 1, transfer_day_max = 1000000")
+
+    def teardown(self) -> None:
+        if hasattr(self, "model"):
+            found = wait(verify_ledger())
             assert found.ok, found.breaks
-            raise _Undo
-    except _Undo:
-        pass
+        wait(database.execute("ROLLBACK TO SAVEPOINT example"))
+
+    def refused(self, work: Coroutine[Any, Any, Any], *expected: type[DomainError]) -> None:
+        """It must be refused, and leave every row as it was."""
+        before = wait(everything())
+        with pytest.raises(expected):
+            wait(work)
+        assert wait(everything()) == before
+
+    def active(self, member: int) -> int:
+        return self.model.who(member)
+
+    @rule(
+        member=members,
+        tea=st.integers(0, 9),
+        cups=st.integers(0, 3),
+        price=st.integers(1, 3000),
+        points=st.integers(0, 60),
+        stored=st.integers(0, 500),
+    )
+    def sell(self, member: int, tea: int, cups: int, price: int, points: int, stored: int) -> None:
+        lines = [
+            (sku, quantity, each) for sku, quantity, each in (("TEA", tea, price), ("CUP", cups, 1000)) if quantity
+        ]
+        if not lines:
+            return
+        owner = self.active(member)
+        total = sum(quantity * each for _, quantity, each in lines)
+        points = min(points, total)
+        stored = min(stored, total - points)
+        number = f"P{len(self.receipts)}"
+        work = shop.sell(
+            self.numbers[member],
+            *lines,
+            number=number,
+            at=self.model.now,
+            points_to_spend=points,
+            stored_value_to_spend=stored,
+        )
+        if points > self.model.usable(owner):
+            self.refused(work, InsufficientPoints)
+            return
+        if stored > self.model.money[owner]:
+            self.refused(work, InsufficientFunds)
+            return
+        expected = self.model.sell(
+            owner, [(sku, quantity, quantity * each) for sku, quantity, each in lines], points, stored
+        )
+        sale = wait(work)
+        self.receipts.append(sale.receipt_id)
+        assert (sale.earned, sale.spent, sale.stored_value) == (expected.earned, points, stored)
+        assert sale.usable == self.model.usable(owner)
+        again = wait(shop.sell(self.numbers[member], *lines, number=number, at=self.model.now))
+        assert again.again
+        assert (again.receipt_id, again.earned) == (sale.receipt_id, sale.earned)
+
+    @precondition(lambda self: self.receipts)
+    @rule(which=st.integers(0, 99), quantities=st.lists(st.integers(0, 5), min_size=2, max_size=2))
+    def take_back(self, which: int, quantities: list[int]) -> None:
+        number = which % len(self.receipts)
+        sale = self.model.sales[number]
+        wanted = {place: quantity for place, quantity in enumerate(quantities[: len(sale.lines)]) if quantity}
+        if not wanted:
+            return
+        work = take_back(
+            self.receipts[number],
+            [ReturnedLine(line_no=place + 1, quantity=quantity) for place, quantity in wanted.items()],
+            till="T1",
+            number=f"R{self.next()}",
+            business_time=self.model.now,
+        )
+        if any(quantity > sale.lines[place][1] - sale.returned[place] for place, quantity in wanted.items()):
+            self.refused(work, NothingToReturn)
+            return
+        expected = self.model.take_back(number, wanted)
+        back = wait(work)
+        assert (back.points_clawed_back, back.points_owed, back.points_given_back) == expected
+
+    @precondition(lambda self: self.receipts)
+    @rule(which=st.integers(0, 99))
+    def cancel(self, which: int) -> None:
+        number = which % len(self.receipts)
+        sale = self.model.sales[number]
+        left = {p: line[1] - sale.returned[p] for p, line in enumerate(sale.lines) if line[1] > sale.returned[p]}
+        work = cancel(self.receipts[number], till="T1", number=f"C{self.next()}", business_time=self.model.now)
+        if not left:
+            self.refused(work, NothingToReturn)
+            return
+        expected = self.model.take_back(number, left)
+        back = wait(work)
+        assert (back.points_clawed_back, back.points_owed, back.points_given_back) == expected
+        assert sale.given_back == sum(points for _, points in sale.spent)
+
+    @rule(member=members, points=st.integers(1, 80))
+    def hold(self, member: int, points: int) -> None:
+        owner = self.active(member)
+        work = hold(self.numbers[member], points=points, at=self.model.now)
+        if points > self.model.usable(owner):
+            self.refused(work, InsufficientPoints)
+            return
+        self.model.hold(owner, points)
+        self.hold_ids.append(wait(work).id)
+
+    @precondition(lambda self: self.hold_ids)
+    @rule(which=st.integers(0, 99), step=st.sampled_from(["capture", "void", "refund"]))
+    def settle(self, which: int, step: str) -> None:
+        number = which % len(self.hold_ids)
+        held = self.model.holds[number]
+        does, of, twice = {
+            "capture": (capture, self.model.capture, "captured"),
+            "void": (void, lambda held: self.model.release(held, "void"), "void"),
+            "refund": (refund, self.model.refund, "refunded"),
+        }[step]
+        work = does(self.hold_ids[number], at=self.model.now)
+        live = held.status == "held" and held.expires > self.model.now
+        possible = (
+            held.status == "captured" if step == "refund" else live if step == "capture" else held.status == "held"
+        )
+        unchanged = held.status == twice or (step == "void" and held.status == "expired")
+        if possible:
+            of(held)
+            assert wait(work).status == twice
+        elif unchanged:
+            before = wait(everything())
+            wait(work)
+            assert wait(everything()) == before
+        else:
+            self.refused(work, HoldSettled)
+
+    @rule(member=members, points=st.integers(-60, 60).filter(bool))
+    def adjust(self, member: int, points: int) -> None:
+        owner = self.active(member)
+        work = adjust(self.numbers[member], points, reason="by hand", at=self.model.now)
+        if points < 0 and -points > sum(lot.free for lot in self.model.spendable({owner})):
+            self.refused(work, InsufficientPoints)
+            return
+        self.model.adjust(owner, points)
+        wait(work)
+
+    @rule(giver=members, taker=members, points=st.integers(1, 40))
+    def transfer(self, giver: int, taker: int, points: int) -> None:
+        one, other = self.active(giver), self.active(taker)
+        if one == other:
+            return
+        work = transfer(self.numbers[giver], self.numbers[taker], points, at=self.model.now)
+        if points > sum(lot.free for lot in self.model.spendable({one})):
+            self.refused(work, InsufficientPoints)
+            return
+        self.model.transfer(one, other, points)
+        wait(work)
+
+    @rule(member=members, amount=st.integers(1, 2000))
+    def top_up(self, member: int, amount: int) -> None:
+        self.model.money[self.active(member)] += amount
+        wait(top_up(self.numbers[member], amount, at=self.model.now))
+
+    @rule(one=members, other=members)
+    def share(self, one: int, other: int) -> None:
+        first, second = self.active(one), self.active(other)
+        if first == second or len(self.model.pool(second)) > 1:
+            return
+        wait(join_household(self.numbers[one], [self.numbers[other]], at=self.model.now))
+        home = next((home for home in self.model.households if first in home), None)
+        if home is None:
+            self.model.households.append({first, second})
+        else:
+            home.add(second)
+
+    @rule(member=members)
+    def part(self, member: int) -> None:
+        owner = self.active(member)
+        if len(self.model.pool(owner)) < 2:
+            return
+        wait(leave_household(self.numbers[member], at=self.model.now))
+        for home in self.model.households:
+            home.discard(owner)
+        self.model.households = [home for home in self.model.households if len(home) > 1]
+
+    @rule(one=members, other=members)
+    def merge(self, one: int, other: int) -> None:
+        survivor, loser = self.active(one), self.active(other)
+        if survivor == loser:
+            return
+        work = merge_members(self.numbers[survivor], self.numbers[loser], reason="one person", at=self.model.now)
+        if any(lot.held for lot in self.model.lots if lot.owner == loser):
+            self.refused(work, OpenHolds)
+            return
+        self.model.merge(survivor, loser)
+        wait(work)
+
+    @rule(days=st.integers(0, 40), minutes=st.integers(0, 30))
+    def time_passes(self, days: int, minutes: int) -> None:
+        """Without the night's work, as when the worker is down."""
+        if self.model.now > shop.NOON:
+            return  # a till's clock that is ahead is refused
+        self.model.now += timedelta(days=days, minutes=minutes)
+
+    @rule()
+    def night(self) -> None:
+        self.model.night()
+        wait(run_nightly(self.model.now))
+        before = wait(everything())
+        wait(run_nightly(self.model.now))
+        assert wait(everything()) == before
+
+    @rule(
+        policy=st.sampled_from(["only_pending", "within_balance", "allow_debt"]),
+        pending_days=st.sampled_from([0, 0, 5]),
+    )
+    def change_policy(self, policy: str, pending_days: int) -> None:
+        self.model.policy, self.model.pending_days = policy, pending_days
+        wait(database.execute("UPDATE loyalty.programme SET clawback = $1, pending_days = $2", policy, pending_days))
+
+    @invariant()
+    def agrees(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        rows = wait(
+            database.rows(
+                "SELECT m.id, coalesce(p.balance, 0) AS balance, coalesce(p.debt, 0) AS debt, coalesce(s.balance, 0) AS stored, "
+                "ARRAY(SELECT ROW(remaining, held, extract(epoch FROM expires_at)::bigint)::text FROM loyalty.lot "
+                "WHERE account_id = p.id AND remaining > 0 ORDER BY lot.id) AS lots FROM membership.member m "
+                "LEFT JOIN loyalty.account p ON p.member_id = m.id AND p.unit = 'points' "
+                "LEFT JOIN loyalty.account s ON s.member_id = m.id AND s.unit = 'money' WHERE m.id = ANY($1::bigint[])",
+                self.ids,
+            )
+        )
+        there = {row["id"]: (row["balance"], row["debt"], row["stored"], row["lots"]) for row in rows}
+        for member, member_id in enumerate(self.ids):
+            lots = [
+                f"({lot.remaining},{lot.held},{int(lot.expires.timestamp()) if lot.expires else ''})"
+                for lot in self.model.lots
+                if lot.owner == member and lot.remaining > 0
+            ]
+            expected = (self.model.balance(member), self.model.debts[member], self.model.money[member], lots)
+            assert there[member_id] == expected, member
+
+    def next(self) -> int:
+        self.counter = getattr(self, "counter", 0) + 1
+        return self.counter
+
+
+async def test_no_sequence_of_operations_parts_the_ledger_from_its_model() -> None:
+    LOOPS.append(asyncio.get_running_loop())
+    bound = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    await asyncio.to_thread(run_state_machine_as_test, LedgerMachine, settings=bound)

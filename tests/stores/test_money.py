@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import InvalidInput
-from stores.money import parsed, shown, spread
+from stores.money import exponent_of, parsed, shown, spread
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,15 @@ def test_a_spread_sums_to_the_amount_and_takes_from_no_empty_line(amount: int, w
     parts = spread(amount, weights)
     assert sum(parts) == (amount if sum(weights) else 0)
     assert all(part == 0 for part, weight in zip(parts, weights, strict=True) if weight == 0)
+
+
+@pytest.mark.parametrize(
+    ("currencies", "exponent"),
+    [
+        ("CLP ISK JPY KRW VND", 0),
+        ("MYR SGD CNY EUR USD GBP", 2),
+        ("BHD IQD JOD KWD OMR TND", 3),
+    ],
+)
+def test_every_currency_has_its_decimals(currencies: str, exponent: int) -> None:
+    assert {exponent_of(currency) for currency in currencies.split()} == {exponent}

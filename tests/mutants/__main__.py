@@ -1,0 +1,152 @@
+"""Mutants of the money code: each is the product with one operator, constant or condition changed, and a test has to notice.
+
+    python -m tests.mutants [--modules lots,earning] [--sample N] [--limit SHARE]
+
+Works on copies of the tree, one for each process, so that yours stays as it is. Ends with status 1 when fewer than the limit are killed,
+and names the survivors. cosmic-ray makes the mutants; what runs them is here, because its own runner has one process.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+ROOT = Path(__file__).parents[2]
+# What is money, and what has to notice. The first of each is quick and pure; the rest is asked only when it notices nothing.
+MODULES = {
+    "lots": ("loyalty/lots.py", ["tests/loyalty/test_lots.py", "tests/loyalty/test_cases.py", "tests/properties"]),
+    "rules": ("loyalty/rules.py", ["tests/loyalty/test_earning.py", "tests/loyalty/test_cases.py"]),
+    "earning": ("loyalty/earning.py", ["tests/loyalty/test_earning.py", "tests/loyalty/test_cases.py"]),
+    "rounding": ("stores/money.py", ["tests/stores/test_money.py", "tests/loyalty/test_checkout.py"]),
+    "ledger": ("loyalty/ledger.py", ["tests/loyalty/test_cases.py", "tests/properties"]),
+    "returns": (
+        "loyalty/returns.py",
+        ["tests/loyalty/test_returns.py", "tests/loyalty/test_cases.py", "tests/properties"],
+    ),
+    "giving_back": ("loyalty/giving_back.py", ["tests/loyalty/test_cases.py", "tests/properties"]),
+}
+# Changes that mean nothing here: an annotation's | is no operation, decorators and the number of lines in an exception are no money.
+SKIPPED = (
+    "core/RemoveDecorator",
+    "core/ReplaceBinaryOperator_BitOr",
+    "core/ExceptionReplacer",
+    "core/VariableReplacer",
+    "core/VariableInserter",
+)
+SECONDS_MAX = 240
+
+
+class Mutant(NamedTuple):
+    module: str
+    operator: str
+    occurrence: int
+
+    @property
+    def path(self) -> str:
+        return MODULES[self.module][0]
+
+
+def mutants(module: str) -> list[Mutant]:
+    """Every mutant of a module that changes it."""
+    source = (ROOT / MODULES[module][0]).read_text()
+    found = []
+    for operator in operator_names():
+        if operator.startswith(SKIPPED):
+            continue
+        occurrence = 0
+        while (changed := mutate_code(source, get_operator(operator)(), occurrence)) is not None:
+            if _matters(source, changed):
+                found.append(Mutant(module, operator, occurrence))
+            occurrence += 1
+    return found
+
+
+def _matters(source: str, changed: str) -> bool:
+    """Annotations and what a docstring says are not run."""
+    lines = [after for before, after in zip(source.splitlines(), changed.splitlines(), strict=False) if before != after]
+    return bool(lines) and not any(
+        line.lstrip().startswith(("def ", "async def ", "class ", '"""', "from ", "import ")) for line in lines
+    )
+
+
+def killed(mutant: Mutant, tree: Path) -> bool:
+    """Whether a test of the module fails with the mutant in place."""
+    file = tree / mutant.path
+    source = (ROOT / mutant.path).read_text()
+    changed = mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence)
+    assert changed is not None
+    file.write_text(changed)
+    try:
+        return any(_fails(tree, tests) for tests in MODULES[mutant.module][1])
+    finally:
+        file.write_text(source)
+
+
+def _fails(tree: Path, tests: str) -> bool:
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "SOAK_EXAMPLES": "25"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests]
+    try:
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=SECONDS_MAX, check=False)
+    except subprocess.TimeoutExpired:
+        return True
+    return done.returncode != 0
+
+
+def shown(mutant: Mutant) -> str:
+    """Where a mutant is and what it did."""
+    source = (ROOT / mutant.path).read_text()
+    changed = mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence) or ""
+    for number, (before, after) in enumerate(zip(source.splitlines(), changed.splitlines(), strict=False), start=1):
+        if before != after:
+            return f"{mutant.path}:{number}\n    - {before.strip()}\n    + {after.strip()}"
+    return f"{mutant.path}: {mutant.operator}"
+
+
+def _work(job: tuple[list[Mutant], Path]) -> list[tuple[Mutant, bool]]:
+    chosen, tree = job
+    done = []
+    for mutant in chosen:
+        done.append((mutant, killed(mutant, tree)))
+        print("." if done[-1][1] else f"\n{shown(mutant)}\n", end="", file=sys.stderr, flush=True)
+    return done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make mutants")
+    parser.add_argument("--modules", default=",".join(MODULES))
+    parser.add_argument("--sample", type=int, help="so many of each module, drawn by a fixed seed")
+    parser.add_argument("--limit", type=float, default=0.85)
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    chosen: list[Mutant] = []
+    for module in arguments.modules.split(","):
+        found = mutants(module)
+        chosen += random.Random(1).sample(found, min(arguments.sample or len(found), len(found)))
+    with tempfile.TemporaryDirectory(prefix="regulars-mutants-") as folder:
+        trees = [Path(folder) / str(number) / "main" for number in range(arguments.processes)]
+        for tree in trees:
+            shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache"))
+        jobs = [(chosen[number :: len(trees)], tree) for number, tree in enumerate(trees)]
+        with concurrent.futures.ThreadPoolExecutor(len(trees)) as pool:
+            results = [result for done in pool.map(_work, jobs) for result in done]
+    print(file=sys.stderr)
+    for module in arguments.modules.split(","):
+        of_module = [dead for mutant, dead in results if mutant.module == module]
+        print(f"{module}: {sum(of_module)} of {len(of_module)} killed")
+    survivors = [mutant for mutant, dead in results if not dead]
+    share = 1 - len(survivors) / max(1, len(results))
+    print(f"{share:.1%} of {len(results)} mutants killed; the limit is {arguments.limit:.0%}")
+    sys.exit(0 if share >= arguments.limit else 1)
+
+
+if __name__ == "__main__":
+    main()
