@@ -38,6 +38,7 @@ def connection_arguments(url: str) -> dict[str, Any]:
     return {"dsn": url, "server_settings": {"jit": "off", "application_name": "regulars"}}
 
 
+@lru_cache(maxsize=1)
 def engine() -> PostgresEngine:
     """Piccolo's engine. Imported late, because importing it needs a running server."""
     try:

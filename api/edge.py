@@ -103,8 +103,8 @@ async def media_guard(connection: ASGIConnection[Any, Any, Any, Any], handler: B
     """Raises `NotJson` for a body that says it is something else, or is packed: unpacking is where bombs go off."""
     if "data" not in handler.parsed_fn_signature.parameters:
         return
-    media = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-    packed = connection.headers.get("content-encoding", "identity")
+    media = header(connection.scope, b"content-type").partition(";")[0].strip().lower()
+    packed = header(connection.scope, b"content-encoding") or "identity"
     if media not in ("", "application/json") or packed != "identity":
         raise NotJson(media=media, encoding=packed)
 

@@ -4,13 +4,14 @@ from typing import Any
 
 from litestar import Request
 
+from api.operation.context import header
 from loyalty.wording import Language
 
 
 def spoken(request: Request[Any, Any, Any]) -> Language:
     """The best of Accept-Language (RFC 9110, 12.5.4); English where it names none of ours."""
-    wanted = []
-    for place, part in enumerate(request.headers.get("accept-language", "").split(",")):
+    asked, wanted = header(request.scope, b"accept-language"), []
+    for place, part in enumerate(asked.split(",") if asked else ()):
         name, _, quality = part.strip().partition(";q=")
         try:
             weight = float(quality) if quality else 1.0

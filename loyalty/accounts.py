@@ -8,18 +8,8 @@ import msgspec
 import database
 from errors import InvalidInput
 from loyalty.errors import AccountFrozen, InsufficientFunds, InsufficientPoints, TransferRefused
-from loyalty.ledger import (
-    Account,
-    Posting,
-    activate,
-    credit,
-    debit,
-    freeze_account,
-    funds,
-    lock_account,
-    lock_accounts,
-    lots_to_spend,
-)
+from loyalty.funds import funds, lots_to_spend
+from loyalty.ledger import Account, Posting, activate, credit, debit, freeze_account, lock_account, lock_accounts
 from loyalty.lots import expiry, split_spend
 from loyalty.programme import the_programme
 from membership.cards import member_of_card

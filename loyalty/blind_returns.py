@@ -8,7 +8,8 @@ import msgspec
 import database
 from errors import InvalidInput
 from loyalty.earning import EarnContext, earn
-from loyalty.ledger import Account, Posting, debit, funds, lock_account, lots_to_spend
+from loyalty.funds import funds, lots_to_spend
+from loyalty.ledger import Account, Posting, debit, lock_account
 from loyalty.lots import split_spend
 from loyalty.pricing import BasketLine, check_lines, earn_line
 from loyalty.programme import the_programme

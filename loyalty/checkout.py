@@ -10,7 +10,8 @@ import database
 from loyalty.caps import count_given, lock_budgets, what_is_left
 from loyalty.earning import explained
 from loyalty.errors import AccountFrozen, VoucherRefused
-from loyalty.ledger import EARNING, Account, Posting, debit, earning, lots_to_spend, repay
+from loyalty.funds import lots_to_spend
+from loyalty.ledger import EARNING, Account, Posting, debit, earning, repay
 from loyalty.lots import LotUse, activation, expiry, split_spend
 from loyalty.pricing import Buyer, Settlement, check_lines, settle
 from loyalty.programme import Programme
@@ -318,9 +319,8 @@ async def _pay(tender: _Tender, spender: int, receipt: Receipt, receipt_id: int)
 
 
 async def _count_caps(buyer: Buyer, scene: Scene, settlement: Settlement, at: datetime) -> None:
-    given = {part.rule: part.points for part in settlement.award.explanation}
     await count_given(
-        given,
+        {part.rule: part.points for part in settlement.award.explanation},
         total=settlement.award.points,
         rules=scene.programme.rules_at(at),
         member_id=buyer.member_id,

@@ -8,7 +8,8 @@ import msgspec
 import database
 from loyalty.earning import EarnContext, earn, explained
 from loyalty.errors import ClaimRefused
-from loyalty.ledger import Posting, credit, funds, lock_account
+from loyalty.funds import funds
+from loyalty.ledger import Posting, credit, lock_account
 from loyalty.lots import activation, expiry
 from loyalty.pricing import earn_line
 from loyalty.programme import Programme, the_programme

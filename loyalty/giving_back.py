@@ -7,7 +7,8 @@ import msgspec
 
 import database
 from loyalty.errors import UnknownHold
-from loyalty.ledger import ACCOUNT_COLUMNS, Account, Posting, Unit, account_of, credit, lock_account, restore
+from loyalty.funds import Unit
+from loyalty.ledger import ACCOUNT_COLUMNS, Account, Posting, account_of, credit, lock_account, restore
 from loyalty.lots import LotUse, Terms, expiry
 from loyalty.merging import forward
 from stores.receipts import RecordedReceipt, find_receipt

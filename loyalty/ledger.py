@@ -6,14 +6,13 @@ caller's transaction and expects the account locked by `lock_account`.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 import database
+from loyalty.funds import LOT, Unit
 from loyalty.lots import FAR, Lot, LotUse, split_spend
-
-Unit = Literal["points", "money"]
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,78 +110,6 @@ def account_of(row: database.Row) -> Account:
 ACCOUNT_COLUMNS = "id, member_id, unit, balance, debt, frozen_at IS NOT NULL AS frozen, moved_to"
 _SELECT = f"SELECT {ACCOUNT_COLUMNS} FROM loyalty.account"
 _LOCK = f"{_SELECT} WHERE member_id = $1 AND unit = $2 FOR NO KEY UPDATE"
-
-
-class Funds(msgspec.Struct, frozen=True, kw_only=True):
-    """What accounts can spend at a moment, what becomes usable later, and what they owe."""
-
-    usable: int
-    pending: int
-    debt: int = 0
-
-
-# Of an account's balance what can be spent is all but what is held, pending or expired, of which there is little: nothing here
-# grows with the member's history. Placeholders: the accounts' ids, and the moment.
-FUNDS = """
-SELECT a.balance - h.held - p.points - e.points AS usable, p.points AS pending, a.debt
-FROM (SELECT coalesce(sum(balance + debt), 0)::bigint AS balance, coalesce(sum(debt), 0)::bigint AS debt FROM loyalty.account
-        WHERE id = ANY({accounts})) a,
-    (SELECT coalesce(sum(held), 0)::bigint AS held FROM loyalty.lot WHERE account_id = ANY({accounts}) AND held > 0) h,
-    (SELECT coalesce(sum(remaining - held), 0)::bigint AS points FROM loyalty.lot
-        WHERE account_id = ANY({accounts}) AND remaining > 0 AND activates_at > {at}) p,
-    (SELECT coalesce(sum(remaining - held), 0)::bigint AS points FROM loyalty.lot
-        WHERE account_id = ANY({accounts}) AND remaining > 0 AND expires_at <= {at}) e
-"""
-_FUNDS = FUNDS.format(accounts="$1::bigint[]", at="$2::timestamptz")
-
-
-async def funds(account_ids: Sequence[int], at: datetime) -> Funds:
-    """What these accounts can spend at a moment."""
-    row = await database.row(_FUNDS, list(account_ids), at)
-    assert row is not None
-    return Funds(**dict(row))
-
-
-async def accounts_of(member_ids: Sequence[int], unit: Unit = "points") -> list[int]:
-    """The ids of the members' accounts, unlocked: for showing and quoting."""
-    rows = await database.rows(
-        "SELECT id FROM loyalty.account WHERE member_id = ANY($1::bigint[]) AND unit = $2", list(member_ids), unit
-    )
-    return [row["id"] for row in rows]
-
-
-async def lots_to_spend(account_ids: Sequence[int], at: datetime, points: int) -> list[Lot]:
-    """The lots that spending so many points would take, in that order; all that can be spent when it is more. Read after the lock,
-    never in the same statement: that one's snapshot is from before it waited."""
-    rows = await database.rows(
-        f"SELECT {_LOT} FROM loyalty.lot WHERE account_id = ANY($1::bigint[]) AND remaining > 0 AND remaining > held "
-        "AND activates_at <= $2 AND (expires_at IS NULL OR expires_at > $2) "
-        "ORDER BY expires_at NULLS LAST, activates_at, id LIMIT $3",
-        list(account_ids),
-        at,
-        points,  # no lot holds less than one
-    )
-    return [Lot(**dict(row)) for row in rows]
-
-
-async def lots_to_claw(account_id: int, at: datetime, points: int, *, receipt_id: int, later: bool) -> list[Lot]:
-    """The lots that a clawback of so many points can take: the receipt's own, what can be spent, and with `later` what
-    becomes usable in time."""
-    rows = await database.rows(
-        f"SELECT {_LOT} FROM loyalty.lot WHERE account_id = $1 AND receipt_id = $2 AND remaining > held UNION "
-        f"(SELECT {_LOT} FROM loyalty.lot WHERE $3 AND account_id = $1 AND remaining > 0 AND remaining > held AND activates_at > $4 "
-        "ORDER BY activates_at, id LIMIT $5)",
-        account_id,
-        receipt_id,
-        later,
-        at,
-        points,
-    )
-    found = {row["id"]: Lot(**dict(row)) for row in rows}
-    return list({**{lot.id: lot for lot in await lots_to_spend([account_id], at, points)}, **found}.values())
-
-
-_LOT = "id, remaining - held AS free, activates_at, expires_at, receipt_id, account_id"
 
 
 async def credit(
@@ -283,7 +210,7 @@ async def repay(account: Account, *, at: datetime) -> int:
     counts the debt already."""
     debt = await database.value("SELECT debt FROM loyalty.account WHERE id = $1", account.id)
     rows = await database.rows(
-        f"SELECT {_LOT} FROM loyalty.lot WHERE account_id = $1 AND remaining > 0 AND remaining > held "
+        f"SELECT {LOT} FROM loyalty.lot WHERE account_id = $1 AND remaining > 0 AND remaining > held "
         "AND (expires_at IS NULL OR expires_at > $2) ORDER BY expires_at NULLS LAST, activates_at, id LIMIT $3",
         account.id,
         at,

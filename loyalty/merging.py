@@ -8,13 +8,12 @@ import msgspec
 
 import database
 from loyalty.errors import OpenHolds, UnmergeRefused
+from loyalty.funds import Unit, accounts_of
 from loyalty.ledger import (
     ACCOUNT_COLUMNS,
     Account,
     Posting,
-    Unit,
     account_of,
-    accounts_of,
     credit,
     debit,
     forgive,

@@ -16,8 +16,9 @@ import database
 from errors import DomainError, InvalidInput
 from loyalty.checkout import Offline, checkout
 from loyalty.errors import AccountFrozen, InsufficientFunds
+from loyalty.funds import funds
 from loyalty.households import pool_of
-from loyalty.ledger import funds, lock_accounts
+from loyalty.ledger import lock_accounts
 from loyalty.programme import the_programme
 from loyalty.returns import take_back
 from loyalty.sales import Basket, ReturnedLine, Sale

@@ -8,7 +8,7 @@ import msgspec
 
 import database
 from errors import InvalidInput
-from loyalty.ledger import Unit
+from loyalty.funds import Unit
 from loyalty.posting_sql import CREATE_POSTING, post_all
 from loyalty.programme import the_programme
 

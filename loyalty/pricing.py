@@ -12,7 +12,7 @@ import msgspec
 from errors import InvalidInput
 from loyalty.earning import Award, EarnContext, EarnLine, RulePoints, earn
 from loyalty.errors import InsufficientFunds, InsufficientPoints
-from loyalty.ledger import Funds
+from loyalty.funds import Funds
 from loyalty.programme import Programme
 from loyalty.rules import birthdays_around
 from loyalty.tiers import Standing

@@ -10,9 +10,10 @@ import msgspec
 import database
 from errors import InvalidInput
 from loyalty.errors import HoldSettled, InsufficientPoints, RefundRefused, UnknownHold
+from loyalty.funds import accounts_of, funds, lots_to_spend
 from loyalty.giving_back import Involved, lock_held, put_back
 from loyalty.households import pool_of
-from loyalty.ledger import Account, Posting, accounts_of, debit, funds, lock_accounts, lots_to_spend, repay
+from loyalty.ledger import Account, Posting, debit, lock_accounts, repay
 from loyalty.lots import LotUse, split_spend
 from loyalty.programme import the_programme
 from loyalty.rewards import StockedReward, check_reward, reward, reward_batch

@@ -6,8 +6,8 @@ import msgspec
 
 import database
 from loyalty.earning import points_of
+from loyalty.funds import Funds, accounts_of, funds
 from loyalty.households import pool_of
-from loyalty.ledger import Funds, accounts_of, funds
 from loyalty.programme import Programme
 from loyalty.sales import Basket, Return, ReturnedLine, Sale
 from loyalty.tiers import progress, standing

@@ -15,8 +15,9 @@ from errors import InvalidInput
 from loyalty.caps import count_given
 from loyalty.earning import Award, context_of, earn, points_of, rules_of
 from loyalty.errors import NotASale, NothingToReturn
+from loyalty.funds import funds, lots_to_claw
 from loyalty.giving_back import Involved, give_back, lock_involved
-from loyalty.ledger import Account, Posting, debit, funds, lots_to_claw
+from loyalty.ledger import Account, Posting, debit
 from loyalty.lots import split_clawback
 from loyalty.pricing import earn_line
 from loyalty.programme import Programme, the_programme

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 import database
+from loyalty.funds import Unit, accounts_of, funds
 from loyalty.households import pool_of
-from loyalty.ledger import Unit, accounts_of, funds
 from loyalty.programme import the_programme
 from loyalty.tiers import TierProgress, progress, standing
 from stores.scope import Scope, codes, in_scope

@@ -29,8 +29,10 @@ def exponent_of(currency: str) -> int:
 def shown(minor: int, currency: str, *, whole: bool = False) -> str:
     """`MYR 15.30` for 1530; `whole` leaves the decimals out, for headlines."""
     exponent = exponent_of(currency)
-    amount = Decimal(minor).scaleb(-exponent)
-    return f"{currency} {amount:,.{0 if whole else exponent}f}"
+    if whole:
+        return f"{currency} {Decimal(minor).scaleb(-exponent):,.0f}"
+    units, rest = divmod(abs(minor), 10**exponent)
+    return f"{currency} {'-' if minor < 0 else ''}{units:,}" + (f".{rest:0{exponent}d}" if exponent else "")
 
 
 def parsed(text: str, currency: str, *, field: str) -> int:

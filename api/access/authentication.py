@@ -15,6 +15,7 @@ from api.access.keys import PREFIX, identify_key
 from api.access.permissions import SECOND_FACTOR_ROLES, Principal
 from api.access.sessions import Sessions
 from api.errors import CrossOrigin, NotPermitted, SecondFactorOwed, SignInNeeded
+from api.operation.context import header
 from settings import settings
 from stores.staff import StaffMember, staff_member
 from stores.tills import CREDENTIAL_PREFIX, identify_till
@@ -30,7 +31,7 @@ class Authentication(AbstractAuthenticationMiddleware):
     """Puts the principal on the request; a missing or unknown credential is nobody."""
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        bearer = connection.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        bearer = header(connection.scope, b"authorization").removeprefix("Bearer ").strip()
         if bearer.startswith(CREDENTIAL_PREFIX):
             return AuthenticationResult(user=await _cached(bearer, _till), auth=None)
         if bearer.startswith(PREFIX):
@@ -131,13 +132,13 @@ async def same_origin_guard(connection: ASGIConnection[Any, Any, Any, Any], hand
     """
     if connection.scope.get("method") in _SAFE:
         return
-    site = connection.headers.get("sec-fetch-site")
-    if site is not None:
+    site = header(connection.scope, b"sec-fetch-site")
+    if site:
         if site not in ("same-origin", "none"):
             raise CrossOrigin
         return
-    origin = connection.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != connection.headers.get("host", ""):
+    origin = header(connection.scope, b"origin")
+    if origin and origin.partition("://")[2] != header(connection.scope, b"host"):
         raise CrossOrigin
 
 

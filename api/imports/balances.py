@@ -7,7 +7,7 @@ import msgspec
 
 from api.imports.tables import chunks
 from errors import InvalidInput
-from loyalty.ledger import Unit
+from loyalty.funds import Unit
 from loyalty.opening import Opened, OpeningBalance, open_balances
 from stores.chain import the_chain
 from stores.money import parsed

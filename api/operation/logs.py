@@ -16,9 +16,13 @@ from api.operation.context import current_request
 
 
 def configure_logs(*, form: str) -> None:
-    """`form` is text for people or json for machines; both go to standard error."""
+    """`form` is text for people or json for machines; both go to standard error.
+
+    Our own lines are written as they are made: every request has one, and the standard library's records would cost it as much
+    as pricing its basket does. Other libraries' warnings come through those records and look the same.
+    """
     shared: list[Any] = [
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _with_request,
         _without_messages,
@@ -29,10 +33,9 @@ def configure_logs(*, form: str) -> None:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=_Lines,
     )
     handler = _Stderr()
     handler.setFormatter(
@@ -45,11 +48,23 @@ def configure_logs(*, form: str) -> None:
     root.handlers = [kept for kept in root.handlers if not isinstance(kept, _Stderr)] + [handler]
     # Others' libraries say at every request or job what our own lines say already, with arguments in them.
     root.setLevel(logging.WARNING)
-    logging.getLogger("regulars").setLevel(logging.INFO)
+
+
+class _Lines:
+    """Writes to standard error as it is now, not as it was when this was made."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")  # whole lines, so that those of several processes do not mix
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = exception = msg
 
 
 class _Stderr(logging.StreamHandler[Any]):
-    """Standard error as it is now, not as it was when this was made."""
+    """The same for records of the standard library."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -82,7 +97,7 @@ def _encoded(event: Any, **options: Any) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()
 
 
-_logger: Any = structlog.stdlib.get_logger("regulars")
+_logger: Any = structlog.get_logger()
 
 
 def log() -> Any:

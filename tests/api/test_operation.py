@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
@@ -164,24 +164,17 @@ def test_a_request_id_is_taken_over_when_it_is_harmless() -> None:
 
 
 @pytest.fixture
-def written() -> Iterator[list[str]]:
-    """What is logged as JSON while the test runs."""
+def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[str]]]:
+    """The lines that were logged as JSON since the test began."""
     logs.configure_logs(form="json")
-    handler = next(each for each in logging.getLogger().handlers if isinstance(each, logs._Stderr))
-    lines: list[str] = []
-
-    class Kept(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(handler.format(record))
-
-    kept = Kept()
-    logging.getLogger().addHandler(kept)
-    yield lines
-    logging.getLogger().removeHandler(kept)
+    capsys.readouterr()
+    yield lambda: capsys.readouterr().err.splitlines()  # noqa: PLW0108  (read when it is called)
     logs.configure_logs(form="text")
 
 
-async def test_every_request_is_a_line_with_its_id_and_nobodys_data(till: Client, written: list[str]) -> None:
+async def test_every_request_is_a_line_with_its_id_and_nobodys_data(
+    till: Client, written: Callable[[], list[str]]
+) -> None:
     body = {"name": "Nur Aisyah", "phone": "012-345 6789", "email": "nur@example.com"}
     number = (await till.post("/v1/members", json=body, headers={**key(), "X-Request-Id": "request-0815"})).json()[
         "number"
@@ -189,7 +182,8 @@ async def test_every_request_is_a_line_with_its_id_and_nobodys_data(till: Client
     await till.get(f"/v1/members/{number}/profile")
     await till.get("/v1/members", params={"q": "Nur Aisyah"})
     await till.get("/v1/nothing/of/the/kind")
-    events = [json.loads(line) for line in written]
+    lines = written()
+    events = [json.loads(line) for line in lines]
     assert [(event["route"], event["status"]) for event in events if event["event"] == "request"] == [
         ("/v1/members", 201),
         ("/v1/members/{number}/profile", 200),
@@ -199,11 +193,11 @@ async def test_every_request_is_a_line_with_its_id_and_nobodys_data(till: Client
     assert events[0]["request_id"] == "request-0815"
     assert events[0]["principal"] == "till:KL01/T2"
     for personal in ("Aisyah", "3456789", "nur@", number):
-        assert personal not in "".join(written)
+        assert personal not in "".join(lines)
 
 
 async def test_a_fault_is_logged_by_reference_without_its_text(
-    till: Client, written: list[str], monkeypatch: pytest.MonkeyPatch
+    till: Client, written: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from api.routes import stores
 
@@ -214,11 +208,19 @@ async def test_a_fault_is_logged_by_reference_without_its_text(
     answer = await till.get("/v1/products/TEA")
     assert problem(answer) == (500, "unexpected")
     assert "+6012" not in answer.text
-    fault = next(json.loads(line) for line in written if "unexpected" in line)
+    lines = written()
+    fault = next(json.loads(line) for line in lines if "unexpected" in line)
     assert fault["reference"] == answer.json()["reference"]
     assert fault["error"] == "RuntimeError"
     assert any("fails" in line for line in fault["trace"])
-    assert "+6012" not in "".join(written)
+    assert "+6012" not in "".join(lines)
+
+
+async def test_another_librarys_warning_is_a_line_like_ours(written: Callable[[], list[str]]) -> None:
+    logging.getLogger("asyncpg").warning("the pool is %s", "full")
+    [line] = written()
+    event = json.loads(line)
+    assert (event["event"], event["level"]) == ("the pool is full", "warning")
 
 
 async def test_every_answer_carries_its_id_and_the_headers_that_protect(app: Any, nobody: Client) -> None:
