@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -50,7 +51,7 @@ async def once(
         b"\n".join(
             (request.method.encode(), request.url.path.encode(), request.url.query.encode(), await request.body())
         ),
-        key=hashlib.sha256(settings().secret.encode()).digest(),
+        key=_hash_key(settings().secret),
         digest_size=32,
     ).digest()
     async with database.transaction():
@@ -75,6 +76,12 @@ async def once(
             sealed,
         )
     return _response(body, status, _tag(tag, body))
+
+
+@lru_cache(maxsize=1)
+def _hash_key(secret: str) -> bytes:
+    """BLAKE2b takes 64 bytes at most."""
+    return hashlib.sha256(secret.encode()).digest()
 
 
 async def forget_keys(*, before: datetime) -> int:

@@ -28,6 +28,7 @@ MODULES = {
     "earning": ("loyalty/earning.py", ["tests/loyalty/test_earning.py", "tests/loyalty/test_cases.py"]),
     "rounding": ("stores/money.py", ["tests/stores/test_money.py", "tests/loyalty/test_checkout.py"]),
     "ledger": ("loyalty/ledger.py", ["tests/loyalty/test_cases.py", "tests/properties"]),
+    "funds": ("loyalty/funds.py", ["tests/loyalty/test_cases.py", "tests/properties"]),
     "returns": (
         "loyalty/returns.py",
         ["tests/loyalty/test_returns.py", "tests/loyalty/test_cases.py", "tests/properties"],
