@@ -1,13 +1,17 @@
 """Mutants of the money code: each is the product with one operator, constant or condition changed, and a test has to notice.
 
-    python -m tests.mutants [--modules lots,earning] [--sample N] [--limit SHARE]
+    python -m tests.mutants [--modules lots,earning] [--sample N] [--limit SHARE] [--keep FILE]
 
 Works on copies of the tree, one for each process, so that yours stays as it is. Ends with status 1 when fewer than the limit are killed,
-and names the survivors. cosmic-ray makes the mutants; what runs them is here, because its own runner has one process.
+and names the survivors. cosmic-ray makes the mutants; what runs them is here, because its own runner has one process. A run of hours
+can be stopped and gone on with: `--keep` has a line for each mutant that was tried, and those are not tried again while their module
+and its mutants stay the same.
 """
 
 import argparse
 import concurrent.futures
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -112,13 +116,28 @@ def shown(mutant: Mutant) -> str:
     return f"{mutant.path}: {mutant.operator}"
 
 
-def _work(job: tuple[list[Mutant], Path]) -> list[tuple[Mutant, bool]]:
-    chosen, tree = job
+def _work(job: tuple[list[Mutant], Path, Path | None]) -> list[tuple[Mutant, bool]]:
+    chosen, tree, keep = job
     done = []
     for mutant in chosen:
         done.append((mutant, killed(mutant, tree)))
         print("." if done[-1][1] else f"\n{shown(mutant)}\n", end="", file=sys.stderr, flush=True)
+        if keep is not None:
+            with keep.open("a") as file:
+                file.write(json.dumps({"mutant": _key(mutant), "killed": done[-1][1]}) + "\n")
     return done
+
+
+def _key(mutant: Mutant) -> str:
+    """What a mutant is, as long as its module is as it is."""
+    content = (ROOT / mutant.path).read_bytes()
+    return f"{mutant.module} {hashlib.sha256(content).hexdigest()[:12]} {mutant.operator} {mutant.occurrence}"
+
+
+def _kept(keep: Path | None) -> dict[str, bool]:
+    if keep is None or not keep.exists():
+        return {}
+    return {line["mutant"]: line["killed"] for line in map(json.loads, keep.read_text().splitlines())}
 
 
 def main() -> None:
@@ -127,18 +146,23 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="so many of each module, drawn by a fixed seed")
     parser.add_argument("--limit", type=float, default=0.85)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="a file of what was tried")
     arguments = parser.parse_args()
     chosen: list[Mutant] = []
     for module in arguments.modules.split(","):
         found = mutants(module)
         chosen += random.Random(1).sample(found, min(arguments.sample or len(found), len(found)))
+    random.Random(1).shuffle(chosen)  # so that a part of a run is a sample of all
+    tried = _kept(arguments.keep)
+    results = [(mutant, tried[_key(mutant)]) for mutant in chosen if _key(mutant) in tried]
+    chosen = [mutant for mutant in chosen if _key(mutant) not in tried]
     with tempfile.TemporaryDirectory(prefix="regulars-mutants-") as folder:
         trees = [Path(folder) / str(number) / "main" for number in range(arguments.processes)]
         for tree in trees:
             shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__", ".*_cache"))
-        jobs = [(chosen[number :: len(trees)], tree) for number, tree in enumerate(trees)]
+        jobs = [(chosen[number :: len(trees)], tree, arguments.keep) for number, tree in enumerate(trees)]
         with concurrent.futures.ThreadPoolExecutor(len(trees)) as pool:
-            results = [result for done in pool.map(_work, jobs) for result in done]
+            results += [result for done in pool.map(_work, jobs) for result in done]
     print(file=sys.stderr)
     for module in arguments.modules.split(","):
         of_module = [dead for mutant, dead in results if mutant.module == module]
