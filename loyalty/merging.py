@@ -230,8 +230,15 @@ async def _join_tiers(merge: Merge) -> None:
     own, theirs = both.get(merge.survivor_id), both.get(merge.loser_id)
     if theirs is None:
         return
-    earned = max((row for row in rows if row["earned"] is not None), key=lambda row: row["earned"], default=None)
-    granted = max((row for row in rows if row["granted"] is not None), key=lambda row: row["granted"], default=None)
+    # Of the same tier the one that lasts longer.
+    earned = max(
+        (row for row in rows if row["earned"] is not None), key=lambda row: (row["earned"], row["until"]), default=None
+    )
+    granted = max(
+        (row for row in rows if row["granted"] is not None),
+        key=lambda row: (row["granted"], row["granted_until"]),
+        default=None,
+    )
     highest = max(rows, key=lambda row: row["threshold"])
     became = (
         highest["tier_id"],

@@ -1,11 +1,13 @@
 """What the ledger should do, in plain Python: lists of lots and no database. It is slow, obvious, and shares no code with the product."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 HOLD_MINUTES, GRACE_DAYS, MONTHS = 15, 30, 1
+TIERS = {"silver": 5_000, "gold": 15_000}  # spent within so many months
+TIER_MONTHS = 1
 
 
 @dataclass
@@ -37,6 +39,8 @@ class ModelSale:
     cash: Fraction
     spent: list[tuple[ModelLot, int]]
     stored: int
+    day: date
+    voucher: "ModelVoucher | None" = None
     returned: list[int] = field(default_factory=list)
     given_back: int = 0
     stored_back: int = 0
@@ -65,6 +69,28 @@ class ModelSale:
 
 
 @dataclass
+class ModelVoucher:
+    code: str
+    owner: int | None
+    value: int
+    used: bool = False
+
+
+@dataclass
+class ModelStanding:
+    """What tier a member has earned and until when, and what was given by hand."""
+
+    earned: str | None = None
+    until: datetime | None = None
+    granted: str | None = None
+    granted_until: datetime | None = None
+
+    @property
+    def tier(self) -> str | None:
+        return higher(self.earned, self.granted)
+
+
+@dataclass
 class ModelHold:
     member: int
     uses: list[tuple[ModelLot, int]]
@@ -84,10 +110,13 @@ class Model:
         self.households: list[set[int]] = []
         self.sales: list[ModelSale] = []
         self.holds: list[ModelHold] = []
+        self.vouchers: list[ModelVoucher] = []
+        self.standings: dict[int, ModelStanding] = {}
         self.policy, self.pending_days = "within_balance", 0
 
     def join(self, member: int) -> None:
         self.debts[member] = self.money[member] = 0
+        self.standings[member] = ModelStanding()
 
     def who(self, member: int) -> int:
         while member in self.merged:
@@ -146,18 +175,53 @@ class Model:
         active = self.now + timedelta(days=self.pending_days)
         self.open(owner, points, active, end_of_month(active, MONTHS), sale)
 
-    def sell(self, member: int, lines: list[tuple[str, int, int]], points: int, stored: int) -> ModelSale:
+    @property
+    def today(self) -> date:
+        return (self.now + timedelta(hours=8)).date()
+
+    def qualifying(self, owner: int) -> int:
+        """What was spent in the months up to today, less what came back of it."""
+        first = months_after(self.today, -TIER_MONTHS) + timedelta(days=1)
+        return sum(
+            sale.total - sale.back()
+            for sale in self.sales
+            if self.who(sale.member) == owner and first <= sale.day <= self.today
+        )
+
+    def rise(self, owner: int) -> None:
+        now, reached = self.standings[owner], tier_of(self.qualifying(owner))
+        if higher(reached, now.earned) != now.earned:
+            now.earned, now.until = reached, self.period_end()
+
+    def period_end(self) -> datetime:
+        ends = months_after(self.today, TIER_MONTHS)
+        return datetime(ends.year, ends.month, ends.day, tzinfo=self.now.tzinfo) - timedelta(hours=8)
+
+    def good(self, voucher: ModelVoucher, buyer: int) -> bool:
+        return not voucher.used and (voucher.owner is None or self.who(voucher.owner) == buyer)
+
+    def sell(
+        self,
+        member: int,
+        lines: list[tuple[str, int, int]],
+        points: int,
+        stored: int,
+        voucher: ModelVoucher | None = None,
+    ) -> ModelSale:
+        if voucher is not None:
+            voucher.used, lines = True, less(lines, voucher.value)
         total = sum(amount for _, _, amount in lines)
         uses = self.take(self.spendable(self.pool(member)), points)
         for lot, taken in uses:
             lot.remaining -= taken
         self.money[member] -= stored
         cash = Fraction(total - points, total) if total else Fraction(1)
-        sale = ModelSale(member, lines, 0, cash, uses, stored, [0] * len(lines))
+        sale = ModelSale(member, lines, 0, cash, uses, stored, self.today, voucher, [0] * len(lines))
         sale.earned = sale.award()
         self.sales.append(sale)
         if sale.earned:
             self.earned_lot(member, sale.earned, len(self.sales) - 1)
+        self.rise(member)
         return sale
 
     def take_back(self, number: int, quantities: dict[int, int]) -> tuple[int, int, int]:
@@ -226,6 +290,14 @@ class Model:
         self.money[survivor] += self.money[loser]
         self.money[loser] = 0
         self.merged[loser] = survivor
+        own, theirs = self.standings[survivor], self.standings[loser]
+        if (rank(theirs.earned), theirs.until or self.now) > (rank(own.earned), own.until or self.now):
+            own.earned, own.until = theirs.earned, theirs.until
+        if (rank(theirs.granted), theirs.granted_until or self.now) > (
+            rank(own.granted),
+            own.granted_until or self.now,
+        ):
+            own.granted, own.granted_until = theirs.granted, theirs.granted_until
         for home in self.households:
             if loser in home:
                 home.discard(loser)
@@ -270,12 +342,66 @@ class Model:
                 lot.remaining -= taken
 
     def night(self) -> None:
+        owners = [owner for owner in self.standings if owner not in self.merged]
+        for owner in owners:
+            self.rise(owner)
         for held in self.holds:
             if held.status == "held" and held.expires <= self.now:
                 self.release(held, "expired")
         for lot in self.lots:
             if lot.expires is not None and lot.expires <= self.now:
                 lot.remaining = lot.held
+        for owner in owners:
+            self.review(owner)
+
+    def review(self, owner: int) -> None:
+        """A tier whose months have passed is kept if it is still reached, and goes down by one if not."""
+        now = self.standings[owner]
+        if now.until is not None and now.until <= self.now:
+            reached = tier_of(self.qualifying(owner))
+            if rank(reached) < rank(now.earned):
+                now.earned = ORDER[rank(now.earned) - 1]
+            now.until = self.period_end() if now.earned else None
+        if now.granted_until is not None and now.granted_until <= self.now:
+            now.granted = now.granted_until = None
+
+
+ORDER = [None, *TIERS]
+
+
+def rank(tier: str | None) -> int:
+    return ORDER.index(tier)
+
+
+def higher(one: str | None, other: str | None) -> str | None:
+    return ORDER[max(rank(one), rank(other))]
+
+
+def tier_of(spent: int) -> str | None:
+    return ORDER[sum(spent >= threshold for threshold in TIERS.values())]
+
+
+def less(lines: list[tuple[str, int, int]], off: int) -> list[tuple[str, int, int]]:
+    """Lines with so much off all of them together, in proportion; what rounding leaves is the later lines'."""
+    total = sum(amount for _, _, amount in lines)
+    off, running, given, after = min(off, total), 0, 0, []
+    for kind, quantity, amount in lines:
+        running += amount
+        part = int(Fraction(off * running, total)) - given
+        given += part
+        after.append((kind, quantity, amount - part))
+    return after
+
+
+def months_after(day: date, months: int) -> date:
+    """The same day of another month, or its last."""
+    month = day.year * 12 + day.month - 1 + months
+    for number in (day.day, 30, 29, 28):
+        try:
+            return date(month // 12, month % 12 + 1, number)
+        except ValueError:
+            continue
+    raise AssertionError
 
 
 def slice_of(uses: list[tuple[ModelLot, int]], skip: int, count: int) -> list[tuple[ModelLot, int]]:

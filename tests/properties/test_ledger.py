@@ -5,9 +5,9 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,27 +24,39 @@ from hypothesis.stateful import (
 import database
 from errors import DomainError
 from loyalty.accounts import adjust, top_up, transfer
-from loyalty.errors import HoldSettled, InsufficientFunds, InsufficientPoints, NothingToReturn, OpenHolds
+from loyalty.errors import (
+    HoldSettled,
+    InsufficientFunds,
+    InsufficientPoints,
+    NothingToReturn,
+    OpenHolds,
+    VoucherRefused,
+)
 from loyalty.households import join as join_household
 from loyalty.households import leave as leave_household
 from loyalty.merging import merge_members
 from loyalty.nightly import run_nightly
-from loyalty.programme import forget_programme, publish_rule
+from loyalty.programme import define_tier, forget_programme, publish_rule, the_programme
 from loyalty.redemption import capture, hold, refund, void
 from loyalty.returns import cancel, take_back
 from loyalty.rules import Conditions, EarnRule
 from loyalty.sales import ReturnedLine
+from loyalty.tiers import grant, withdraw
 from loyalty.verification import verify_ledger
 from membership.cards import member_of_card
 from tests import shop
-from tests.properties.ledger_model import Model
+from tests.properties.ledger_model import TIER_MONTHS, TIERS, Model, ModelVoucher, less, months_after
 
 EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "40"))
 STEPS = 40
 START = shop.NOON - timedelta(days=2000)
 MEMBERS = 3
 Answer = TypeVar("Answer")
+Goods: TypeAlias = tuple[int, int, int]  # tea, cups, and what a tea costs
 members = st.integers(0, MEMBERS - 1)
+baskets = st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(1, 3000)).filter(
+    lambda goods: goods[0] or goods[1]
+)
 LOOPS: list[asyncio.AbstractEventLoop] = []
 
 # Everything that an operation could have changed.
@@ -60,6 +72,8 @@ _ALL = " UNION ALL ".join(
         "loyalty.lot_hold",
         "loyalty.household_member",
         "loyalty.qualifying",
+        "loyalty.standing",
+        "loyalty.rule_given",
         "loyalty.voucher",
         "loyalty.voucher_use",
         "membership.consumption",
@@ -101,7 +115,11 @@ class LedgerMachine(RuleBasedStateMachine):
         await shop.open_shop()
         tea = Conditions(skus=frozenset({"TEA"}))
         await publish_rule(EarnRule(code="tea", version=1, kind="bonus", multiplier_milli=1500, conditions=tea))
-        await database.execute("UPDATE loyalty.programme SET expiry_months = 1, transfer_day_max = 1000000")
+        for rank, (code, threshold) in enumerate(TIERS.items(), start=1):
+            await define_tier(code=code, name=code, rank=rank, threshold=threshold)
+        await database.execute(
+            "UPDATE loyalty.programme SET expiry_months = 1, transfer_day_max = 1000000, tier_months = $1", TIER_MONTHS
+        )
 
     def teardown(self) -> None:
         if hasattr(self, "model"):
@@ -119,22 +137,33 @@ class LedgerMachine(RuleBasedStateMachine):
     def active(self, member: int) -> int:
         return self.model.who(member)
 
+    # Three rules, because most steps should be sales: without them there is nothing to take back, expire or merge.
+    @rule(member=members, goods=baskets)
+    def sell(self, member: int, goods: Goods) -> None:
+        self._sell(member, goods)
+
+    @rule(member=members, goods=baskets, points=st.integers(0, 60), stored=st.integers(0, 500))
+    def sell_for_points(self, member: int, goods: Goods, points: int, stored: int) -> None:
+        self._sell(member, goods, points, stored)
+
     @rule(
         member=members,
-        tea=st.integers(0, 9),
-        cups=st.integers(0, 3),
-        price=st.integers(1, 3000),
-        points=st.integers(0, 60),
-        stored=st.integers(0, 500),
+        goods=baskets,
+        coupon=st.sampled_from(["own", "anybody's", "another's", "an old one", "an old one"]),
+        points=st.sampled_from([0, 0, 5]),
     )
-    def sell(self, member: int, tea: int, cups: int, price: int, points: int, stored: int) -> None:
+    def sell_with_voucher(self, member: int, goods: Goods, coupon: str, points: int) -> None:
+        self._sell(member, goods, points, 0, coupon)
+
+    def _sell(self, member: int, goods: Goods, points: int = 0, stored: int = 0, coupon: str = "") -> None:
+        tea, cups, price = goods
         lines = [
             (sku, quantity, each) for sku, quantity, each in (("TEA", tea, price), ("CUP", cups, 1000)) if quantity
         ]
-        if not lines:
-            return
         owner = self.active(member)
-        total = sum(quantity * each for _, quantity, each in lines)
+        costs = [(sku, quantity, quantity * each) for sku, quantity, each in lines]
+        voucher = self._voucher(coupon, member, price)
+        total = sum(amount for _, _, amount in (less(costs, voucher.value) if voucher else costs))
         points = min(points, total)
         stored = min(stored, total - points)
         number = f"P{len(self.receipts)}"
@@ -145,6 +174,7 @@ class LedgerMachine(RuleBasedStateMachine):
             at=self.model.now,
             points_to_spend=points,
             stored_value_to_spend=stored,
+            vouchers=[voucher.code] if voucher else [],
         )
         if points > self.model.usable(owner):
             self.refused(work, InsufficientPoints)
@@ -152,12 +182,14 @@ class LedgerMachine(RuleBasedStateMachine):
         if stored > self.model.money[owner]:
             self.refused(work, InsufficientFunds)
             return
-        expected = self.model.sell(
-            owner, [(sku, quantity, quantity * each) for sku, quantity, each in lines], points, stored
-        )
+        if voucher is not None and not self.model.good(voucher, owner):
+            self.refused(work, VoucherRefused)
+            return
+        expected = self.model.sell(owner, costs, points, stored, voucher)
         sale = wait(work)
         self.receipts.append(sale.receipt_id)
-        assert (sale.earned, sale.spent, sale.stored_value) == (expected.earned, points, stored)
+        assert (sale.total, sale.earned, sale.spent) == (expected.total, expected.earned, points)
+        assert sale.stored_value == stored
         assert sale.usable == self.model.usable(owner)
         again = wait(shop.sell(self.numbers[member], *lines, number=number, at=self.model.now))
         assert again.again
@@ -199,6 +231,35 @@ class LedgerMachine(RuleBasedStateMachine):
         back = wait(work)
         assert (back.points_clawed_back, back.points_owed, back.points_given_back) == expected
         assert sale.given_back == sum(points for _, points in sale.spent)
+        if sale.voucher is not None:
+            sale.voucher.used = False
+
+    def _voucher(self, whose: str, buyer: int, value: int) -> ModelVoucher | None:
+        if not whose:
+            return None
+        if whose == "an old one":
+            return self.model.vouchers[value % len(self.model.vouchers)] if self.model.vouchers else None
+        member = {"own": buyer, "another's": (buyer + 1) % MEMBERS}.get(whose)
+        number = None if member is None else self.numbers[member]
+        code = wait(shop.voucher(number, value=value, issued_at=self.model.now, valid_days=3650))
+        voucher = ModelVoucher(code, None if member is None else self.active(member), value)
+        self.model.vouchers.append(voucher)
+        return voucher
+
+    @rule(member=members, tier=st.sampled_from(list(TIERS)), days=st.integers(1, 60))
+    def grant(self, member: int, tier: str, days: int) -> None:
+        now, until = self.model.standings[self.active(member)], self.model.now + timedelta(days=days)
+        now.granted, now.granted_until = tier, until
+        wait(self._with_programme(grant, self.numbers[member], tier, until=until))
+
+    @rule(member=members)
+    def withdraw(self, member: int) -> None:
+        now = self.model.standings[self.active(member)]
+        now.granted = now.granted_until = None
+        wait(self._with_programme(withdraw, self.numbers[member]))
+
+    async def _with_programme(self, does: Callable[..., Coroutine[Any, Any, Any]], *of: str, **named: Any) -> None:
+        await does(*of, **named, programme=await the_programme(), at=self.model.now)
 
     @rule(member=members, points=st.integers(1, 80))
     def hold(self, member: int, points: int) -> None:
@@ -300,12 +361,16 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(days=st.integers(0, 40), minutes=st.integers(0, 30))
     def time_passes(self, days: int, minutes: int) -> None:
         """Without the night's work, as when the worker is down."""
+        self.time_passes_by(days, minutes)
+
+    def time_passes_by(self, days: int, minutes: int = 0) -> None:
         if self.model.now > shop.NOON:
             return  # a till's clock that is ahead is refused
         self.model.now += timedelta(days=days, minutes=minutes)
 
-    @rule()
-    def night(self) -> None:
+    @rule(days=st.sampled_from([0, 1, 35]))
+    def night(self, days: int) -> None:
+        self.time_passes_by(days)
         self.model.night()
         wait(run_nightly(self.model.now))
         before = wait(everything())
@@ -328,10 +393,15 @@ class LedgerMachine(RuleBasedStateMachine):
             database.rows(
                 "SELECT m.id, coalesce(p.balance, 0) AS balance, coalesce(p.debt, 0) AS debt, coalesce(s.balance, 0) AS stored, "
                 "ARRAY(SELECT ROW(remaining, held, extract(epoch FROM expires_at)::bigint)::text FROM loyalty.lot "
-                "WHERE account_id = p.id AND remaining > 0 ORDER BY lot.id) AS lots FROM membership.member m "
+                "WHERE account_id = p.id AND remaining > 0 ORDER BY lot.id) AS lots, "
+                "coalesce((SELECT sum(spend) FROM loyalty.qualifying q WHERE q.member_id = m.id AND day > $2), 0) AS counted, "
+                "t.code AS tier, e.code AS earned, g.code AS granted, until, granted_until FROM membership.member m "
+                "LEFT JOIN loyalty.standing d ON d.member_id = m.id LEFT JOIN loyalty.tier t ON t.id = tier_id "
+                "LEFT JOIN loyalty.tier e ON e.id = earned_id LEFT JOIN loyalty.tier g ON g.id = granted_id "
                 "LEFT JOIN loyalty.account p ON p.member_id = m.id AND p.unit = 'points' "
                 "LEFT JOIN loyalty.account s ON s.member_id = m.id AND s.unit = 'money' WHERE m.id = ANY($1::bigint[])",
                 self.ids,
+                months_after(self.model.today, -TIER_MONTHS),
             )
         )
         there = {row["id"]: (row["balance"], row["debt"], row["stored"], row["lots"]) for row in rows}
@@ -343,6 +413,14 @@ class LedgerMachine(RuleBasedStateMachine):
             ]
             expected = (self.model.balance(member), self.model.debts[member], self.model.money[member], lots)
             assert there[member_id] == expected, member
+        standings = {
+            row["id"]: (row["counted"], row["tier"], row["earned"], row["until"], row["granted"], row["granted_until"])
+            for row in rows
+        }
+        for member in set(range(MEMBERS)) - set(self.model.merged):
+            now = self.model.standings[member]
+            stands = (now.tier, now.earned, now.until, now.granted, now.granted_until)
+            assert standings[self.ids[member]] == (self.model.qualifying(member), *stands), member
 
     def next(self) -> int:
         self.counter = getattr(self, "counter", 0) + 1
