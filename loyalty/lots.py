@@ -52,16 +52,6 @@ def usable(lots: Sequence[Lot], at: datetime) -> list[Lot]:
     ]
 
 
-def available(lots: Sequence[Lot], at: datetime) -> int:
-    """Points that can be spent at a moment."""
-    return sum(lot.free for lot in usable(lots, at))
-
-
-def pending(lots: Sequence[Lot], at: datetime) -> int:
-    """Points that become usable later."""
-    return sum(lot.free for lot in lots if lot.activates_at > at)
-
-
 def split_spend(lots: Sequence[Lot], points: int) -> list[LotUse]:
     """Earliest expiry first, never-expiring last, oldest first among equals. The lots must hold enough."""
     uses = []

@@ -101,6 +101,12 @@ async def voucher(
     return str(await database.value("SELECT code FROM loyalty.voucher WHERE id = $1", *ids.values()))
 
 
+async def policy(**fields: object) -> None:
+    """Change the programme, past its checks."""
+    for name, value in fields.items():
+        await database.execute(f"UPDATE loyalty.programme SET {name} = $1", value)
+
+
 async def balance_of(member: str) -> int:
     """The ledger's balance."""
     member_id = await member_of_card(member)

@@ -17,7 +17,6 @@ from loyalty.errors import ClaimRefused, InsufficientPoints, RefundRefused, Rewa
 from loyalty.lots import Terms, expiry
 from loyalty.merging import merge_members
 from loyalty.nightly import run_nightly
-from loyalty.offline import TillEvent, sync
 from loyalty.pricing import BasketLine
 from loyalty.programme import define_tier, publish_rule, the_programme
 from loyalty.redemption import capture, hold, refund
@@ -27,7 +26,6 @@ from loyalty.rules import Conditions, EarnRule, birthdays_around, in_hours
 from loyalty.sales import Basket
 from loyalty.statement import tier_of
 from loyalty.tiers import grant, withdraw
-from loyalty.verification import verify_ledger
 from membership.cards import member_of_card, replace_card
 from membership.errors import CardReplaced
 from membership.registration import BirthDate
@@ -39,18 +37,7 @@ NOON = shop.NOON
 OLD = datetime(2021, 3, 2, 12, tzinfo=UTC)  # long enough ago for two years to have passed
 
 
-@pytest.fixture(autouse=True)
-async def _whole() -> Any:
-    """Whatever a case does, the ledger stays whole."""
-    await shop.open_shop()
-    yield
-    found = await verify_ledger()
-    assert found.ok, found.breaks
-
-
-async def policy(**fields: object) -> None:
-    for name, value in fields.items():
-        await database.execute(f"UPDATE loyalty.programme SET {name} = $1", value)
+pytestmark = pytest.mark.usefixtures("whole_ledger")
 
 
 def line(amount: int, sku: str = "TEA", category: str = "drinks/tea", **fields: Any) -> EarnLine:
@@ -183,7 +170,7 @@ async def test_a_return_is_computed_under_the_rule_version_of_its_sale() -> None
 async def test_a_clawback_of_points_already_spent_then_earning_again(
     clawback: str, taken: int, owed: int, not_recovered: int, after: int
 ) -> None:
-    await policy(clawback=clawback)
+    await shop.policy(clawback=clawback)
     member = await shop.join()
     sale = await shop.sell(member, ("CUP", 2, 1000))
     await capture((await hold(member, points=20, at=NOON)).id, at=NOON)
@@ -196,7 +183,7 @@ async def test_a_clawback_of_points_already_spent_then_earning_again(
 
 
 async def test_only_pending_points_are_clawed_back_where_the_programme_says_so() -> None:
-    await policy(clawback="only_pending", pending_days=14)
+    await shop.policy(clawback="only_pending", pending_days=14)
     member = await shop.join()
     sale = await shop.sell(member, ("CUP", 2, 1000))
     assert (await shop.bring_back(sale, (1, 1))).points_clawed_back == 10
@@ -205,7 +192,7 @@ async def test_only_pending_points_are_clawed_back_where_the_programme_says_so()
 
 
 async def test_a_debt_outlives_expiry_and_is_paid_by_pending_points_too() -> None:
-    await policy(clawback="allow_debt", expiry_months=1)
+    await shop.policy(clawback="allow_debt", expiry_months=1)
     member = await shop.join()
     sale = await shop.sell(member, ("CUP", 2, 1000))
     await capture((await hold(member, points=20, at=NOON)).id, at=NOON)
@@ -213,13 +200,13 @@ async def test_a_debt_outlives_expiry_and_is_paid_by_pending_points_too() -> Non
     later = NOON + timedelta(days=90)
     assert (await run_nightly(later)).points_expired == 0
     assert await shop.balance_of(member) == -20
-    await policy(pending_days=7)
+    await shop.policy(pending_days=7)
     assert (await shop.sell(member, ("CUP", 3, 1000), at=later)).pending == 10
     assert await shop.balance_of(member) == 10
 
 
 async def test_a_held_point_is_not_taken_for_a_debt_until_the_hold_is_settled() -> None:
-    await policy(clawback="allow_debt")
+    await shop.policy(clawback="allow_debt")
     member = await shop.join()
     sale = await shop.sell(member, ("CUP", 2, 1000))
     held = await hold(member, points=20, at=NOON)
@@ -267,7 +254,7 @@ def test_points_are_not_earned_on_the_part_paid_with_points() -> None:
 
 
 async def test_points_are_not_earned_on_tax_where_the_programme_says_so_and_returns_agree() -> None:
-    await policy(earn_on_tax=False)
+    await shop.policy(earn_on_tax=False)
     member = await shop.join()
     basket = Basket(
         store="KL01",
@@ -277,7 +264,7 @@ async def test_points_are_not_earned_on_tax_where_the_programme_says_so_and_retu
     )
     sale = await checkout(basket, till="T1", number="TAX")
     assert sale.earned == 20
-    await policy(earn_on_tax=True)  # the sale keeps to what it was computed with
+    await shop.policy(earn_on_tax=True)  # the sale keeps to what it was computed with
     assert (await shop.bring_back(sale, (1, 1))).points_clawed_back == 10
 
 
@@ -285,7 +272,7 @@ async def test_points_are_not_earned_on_a_deposit_or_an_excluded_category() -> N
     await stock(
         [Product(sku="BOTTLE", kind="deposit", price=50), Product(sku="SMOKE", category="tobacco/cigars", price=2000)]
     )
-    await policy(earn_excluded=["tobacco"])
+    await shop.policy(earn_excluded=["tobacco"])
     sale = await shop.sell(await shop.join(), ("CUP", 1, 1000), ("BOTTLE", 6, 50), ("SMOKE", 1, 2000))
     assert sale.earned == 10
 
@@ -370,7 +357,7 @@ async def test_caps_bound_a_member_a_day_and_a_budget_and_returns_give_them_back
 
 
 async def test_a_member_earns_no_more_in_a_day_than_the_programme_allows() -> None:
-    await policy(member_day_max=25)
+    await shop.policy(member_day_max=25)
     member = await shop.join()
     assert [(await shop.sell(member, ("CUP", 2, 1000))).earned for _ in range(3)] == [20, 5, 0]
     assert (await shop.sell(member, ("CUP", 2, 1000), at=NOON + timedelta(days=1))).earned == 20
@@ -415,7 +402,7 @@ async def test_a_tier_that_is_not_earned_again_goes_down_a_level_when_its_period
 @pytest.mark.parametrize(("downgrade", "after"), [("one_level", "silver"), ("re_evaluate", None)])
 async def test_downgrade_is_one_level_or_what_is_reached(downgrade: str, after: str | None) -> None:
     await tiers()
-    await policy(tier_downgrade=downgrade, tier_period="calendar")
+    await shop.policy(tier_downgrade=downgrade, tier_period="calendar")
     member = await shop.join()
     await shop.sell(member, ("CUP", 60, 1000), at=OLD)
     new_year = datetime(2023, 1, 1, 1, tzinfo=KL)  # gold for the rest of 2021, and 2022
@@ -426,7 +413,7 @@ async def test_downgrade_is_one_level_or_what_is_reached(downgrade: str, after: 
 
 async def test_grace_keeps_a_tier_for_days_in_which_it_can_be_earned_again() -> None:
     await tiers()
-    await policy(tier_grace_days=30)
+    await shop.policy(tier_grace_days=30)
     member = await shop.join()
     await shop.sell(member, ("CUP", 60, 1000), at=OLD)
     ends = OLD + timedelta(days=366)
@@ -475,7 +462,7 @@ async def test_returns_count_down_what_counts_towards_a_tier_on_the_day_it_was_b
 
 @pytest.mark.parametrize(("metric", "counted"), [("points", 19), ("visits", 2)])
 async def test_tiers_count_points_or_visits_where_the_programme_says_so(metric: str, counted: int) -> None:
-    await policy(tier_metric=metric)
+    await shop.policy(tier_metric=metric)
     await define_tier(code="silver", name="Silver", rank=1, threshold=counted + 1)
     member = await shop.join()
     await shop.sell(member, ("CUP", 1, 1000), at=OLD)
@@ -490,7 +477,7 @@ async def test_tiers_count_points_or_visits_where_the_programme_says_so(metric: 
 async def test_the_nightly_order_twice_or_after_three_days_off_does_the_same() -> None:
     await tiers()
     member = await shop.join()
-    await policy(pending_days=1, expiry_months=1, expiry_rounding="none")
+    await shop.policy(pending_days=1, expiry_months=1, expiry_rounding="none")
     await shop.sell(member, ("CUP", 12, 1000))
     await hold_expiring(member)
     later = NOON + timedelta(days=60)
@@ -529,11 +516,11 @@ async def test_month_end_arithmetic_in_python_and_in_sql(
 
 async def test_points_wait_for_a_date_or_an_event_and_expire_from_then() -> None:
     member = await shop.join()
-    await policy(pending_date=datetime(2026, 4, 1).date())  # noqa: DTZ001  (a day)
+    await shop.policy(pending_date=datetime(2026, 4, 1).date())  # noqa: DTZ001  (a day)
     sale = await shop.sell(member, ("CUP", 1, 1000))
     assert (sale.pending, sale.usable) == (10, 0)
     assert (await shop.sell(member, ("CUP", 1, 1000), at=datetime(2026, 4, 1, 9, tzinfo=KL))).usable == 20
-    await policy(pending_date=None, pending_event="delivered")
+    await shop.policy(pending_date=None, pending_event="delivered")
     waiting = await shop.sell(member, ("CUP", 1, 1000))
     assert waiting.pending == 30  # with the two before, of which the day has not come
     assert await report_event(waiting.receipt_id, "delivered", at=NOON) == 10
@@ -631,7 +618,7 @@ async def test_a_household_spends_from_one_pool_and_every_use_says_whose_it_was(
 
 
 async def test_stored_value_pays_goes_back_where_it_was_and_earns_like_money() -> None:
-    await policy(topup_bonus_milli=100)
+    await shop.policy(topup_bonus_milli=100)
     member = await shop.join()
     assert (await top_up(member, 5000, at=NOON)).balance == 5500
     sale = await shop.sell(member, ("CUP", 2, 1000), stored_value_to_spend=1500)
@@ -639,84 +626,3 @@ async def test_stored_value_pays_goes_back_where_it_was_and_earns_like_money() -
     back = await shop.bring_back(sale, (1, 1))
     assert (back.refund, back.stored_value) == (250, 750)
     assert await database.value("SELECT balance FROM loyalty.account WHERE unit = 'money'") == 4750
-
-
-# A till that was offline
-
-
-def told(number: str, member: str | None, *lines: tuple[str, int, int], at: datetime = NOON, **fields: Any) -> str:
-    charged = fields.pop("charged", sum(quantity * price for _, quantity, price in lines))
-    basket = msgspec.to_builtins(shop.basket(member, *lines, at=at, **fields))
-    return msgspec.json.encode({"kind": "sale", "number": number, "charged": charged, "basket": basket}).decode()
-
-
-async def replay(*events: tuple[int, str], lost: list[int] | None = None) -> Any:
-    batch = [TillEvent(sequence=sequence, body=body) for sequence, body in events]
-    return await sync(batch, store="KL01", till="T9", lost=lost or [])
-
-
-async def test_an_offline_till_replays_yesterday_under_yesterday_s_rules() -> None:
-    member = await shop.join()
-    await publish_rule(rule(code="base", kind="base", points=9, per=100), valid_from=NOON + timedelta(hours=20))
-    done = await replay((1, told("1", member, ("CUP", 1, 1000))))
-    assert [(item.status, item.earned) for item in done.items] == [("done", 10)]
-
-
-async def test_the_same_offline_batch_twice_out_of_order_and_with_a_gap() -> None:
-    member = await shop.join()
-    bodies = {n: told(str(n), member, ("CUP", n, 1000)) for n in (1, 2, 3, 4)}
-    gap = await replay((4, bodies[4]), (1, bodies[1]), (2, bodies[2]))
-    assert [(item.sequence, item.status) for item in gap.items] == [(1, "done"), (2, "done"), (4, "waiting")]
-    assert (gap.next, gap.missing) == (3, [3])
-    again = await replay((2, bodies[2]), (1, bodies[1]), (3, bodies[3]), (4, bodies[4]))
-    assert [(item.sequence, item.status, item.again) for item in again.items] == [
-        (1, "done", True),
-        (2, "done", True),
-        (3, "done", False),
-        (4, "done", False),
-    ]
-    assert await shop.balance_of(member) == 100
-    other = await replay((2, told("2", member, ("CUP", 9, 1000))))
-    assert [(item.status, item.conflicts[0]["what"]) for item in other.items] == [("conflict", "sequence")]
-    closed = await replay((6, told("6", member, ("CUP", 1, 1000))), lost=[5])
-    assert [(item.sequence, item.status) for item in closed.items] == [(5, "lost"), (6, "done")]
-
-
-async def test_an_offline_sale_is_booked_as_charged_and_what_does_not_fit_is_told() -> None:
-    await policy(offline_points_max=30)
-    member = await shop.join()
-    await shop.give(member, 50)
-    code = await shop.voucher(None)
-    await shop.sell(None, ("CUP", 1, 1000), vouchers=[code])
-    await shop.sell(member, ("CUP", 1, 1000), points_to_spend=50)
-    taken = told("1", member, ("CUP", 2, 1000), charged=1500, vouchers=[code], points_to_spend=60)
-    done = await replay((1, taken))
-    [item] = done.items
-    assert item.status == "conflict"
-    assert {conflict["what"] for conflict in item.conflicts} == {"points", "voucher", "price"}
-    assert await shop.balance_of(member) == 9 - 39 + item.earned == -16
-    receipt = await database.row("SELECT id, total FROM stores.receipt WHERE till = 'T9'")
-    payments = await database.rows(
-        "SELECT method, amount FROM stores.payment WHERE receipt_id = $1 ORDER BY 1", receipt["id"]
-    )
-    assert receipt["total"] == 1500
-    assert {row["method"]: row["amount"] for row in payments} == {"money": 1440, "points": 39, "uncovered": 21}
-
-
-async def test_an_offline_sale_that_cannot_be_booked_yet_is_parked_and_booked_later() -> None:
-    done = await replay((1, told("1", None, ("NEW", 1, 700))), (2, told("2", None, ("CUP", 1, 1000))))
-    assert [item.status for item in done.items] == ["parked", "done"]
-    assert "NEW" in done.items[0].why
-    await stock([Product(sku="NEW", price=700)])
-    later = await replay()
-    assert later.next == 3
-    assert await database.value("SELECT status FROM loyalty.till_event WHERE sequence = 1") == "done"
-    assert await database.value("SELECT count(*) FROM stores.receipt WHERE till = 'T9'") == 2
-
-
-async def test_an_offline_sale_to_a_card_that_is_none_is_booked_to_nobody() -> None:
-    old = await shop.join()
-    await replace_card(old)
-    done = await replay((1, told("1", old, ("CUP", 1, 1000))))
-    assert [(item.status, item.conflicts[0]["what"]) for item in done.items] == [("conflict", "member")]
-    assert await database.value("SELECT member_id FROM stores.receipt WHERE till = 'T9'") is None

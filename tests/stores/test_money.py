@@ -16,14 +16,51 @@ def test_amounts_show_the_currency_s_own_decimals(minor: int, currency: str, tex
     assert shown(minor, currency) == text
 
 
+def test_a_headline_has_no_decimals_and_rounds_to_even() -> None:
+    assert [shown(minor, "MYR", whole=True) for minor in (1_234_549, 150, 250, -99)] == [
+        "MYR 12,345",
+        "MYR 2",
+        "MYR 2",
+        "MYR -1",
+    ]
+    assert shown(123_456_700, "MYR") == "MYR 1,234,567.00"
+
+
 @pytest.mark.parametrize(
-    ("text", "minor"), [("15.30", 1530), ("15.3", 1530), ("-0.05", -5), ("7", 700), ("1.300", 130)]
+    ("amount", "weights", "parts"),
+    [
+        (10, [1, 1, 1], [3, 3, 4]),
+        (7, [5, 0, 5], [3, 0, 4]),
+        (5, [0, 0], [0, 0]),
+        (0, [3, 4], [0, 0]),
+        (100, [1, 99], [1, 99]),
+        (1, [1, 1], [0, 1]),
+    ],
+)
+def test_a_spread_rounds_down_and_leaves_the_rest_to_the_last(
+    amount: int, weights: list[int], parts: list[int]
+) -> None:
+    assert spread(amount, weights) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "minor"),
+    [
+        ("15.30", 1530),
+        ("15.3", 1530),
+        ("-0.05", -5),
+        ("7", 700),
+        ("1.300", 130),
+        ("123456789012.000000", 12345678901200),
+    ],
 )
 def test_decimals_become_minor_units(text: str, minor: int) -> None:
     assert parsed(text, "MYR", field="price") == minor
 
 
-@pytest.mark.parametrize("text", ["", "1,50", "1.5e3", "NaN", "0.001", "١٥", "--1"])
+@pytest.mark.parametrize(
+    "text", ["", "1,50", "1.5e3", "NaN", "0.001", "١٥", "--1", "1234567890123", "1.0000000", "1.", ".5"]
+)
 def test_what_the_currency_cannot_say_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="price"):
         parsed(text, "MYR", field="price")
