@@ -26,18 +26,17 @@ from cosmic_ray.plugins import get_operator, operator_names
 
 ROOT = Path(__file__).parents[2]
 # What is money, and what has to notice. The first of each is quick and pure; the rest is asked only when it notices nothing.
+_PARTS, _CASES = "tests/loyalty/test_returns_in_parts.py", "tests/loyalty/test_cases.py"
+_OFFLINE, _STATES = "tests/loyalty/test_offline.py", "tests/properties"
 MODULES = {
-    "lots": ("loyalty/lots.py", ["tests/loyalty/test_lots.py", "tests/loyalty/test_cases.py", "tests/properties"]),
-    "rules": ("loyalty/rules.py", ["tests/loyalty/test_earning.py", "tests/loyalty/test_cases.py"]),
-    "earning": ("loyalty/earning.py", ["tests/loyalty/test_earning.py", "tests/loyalty/test_cases.py"]),
+    "lots": ("loyalty/lots.py", ["tests/loyalty/test_lots.py", _CASES, _STATES]),
+    "rules": ("loyalty/rules.py", ["tests/loyalty/test_rules.py", "tests/loyalty/test_earning.py", _CASES]),
+    "earning": ("loyalty/earning.py", ["tests/loyalty/test_earning.py", _CASES, _PARTS]),
     "rounding": ("stores/money.py", ["tests/stores/test_money.py", "tests/loyalty/test_checkout.py"]),
-    "ledger": ("loyalty/ledger.py", ["tests/loyalty/test_cases.py", "tests/properties"]),
-    "funds": ("loyalty/funds.py", ["tests/loyalty/test_cases.py", "tests/properties"]),
-    "returns": (
-        "loyalty/returns.py",
-        ["tests/loyalty/test_returns.py", "tests/loyalty/test_cases.py", "tests/properties"],
-    ),
-    "giving_back": ("loyalty/giving_back.py", ["tests/loyalty/test_cases.py", "tests/properties"]),
+    "ledger": ("loyalty/ledger.py", [_PARTS, _CASES, _OFFLINE, _STATES]),
+    "funds": ("loyalty/funds.py", [_PARTS, _CASES, _OFFLINE, _STATES]),
+    "returns": ("loyalty/returns.py", [_PARTS, "tests/loyalty/test_returns.py", _CASES, _OFFLINE, _STATES]),
+    "giving_back": ("loyalty/giving_back.py", [_PARTS, _OFFLINE, _CASES, _STATES]),
 }
 # Changes that mean nothing here: an annotation's | is no operation, decorators and the number of lines in an exception are no money.
 SKIPPED = (
