@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
 
 import msgspec
 
@@ -13,8 +12,7 @@ from loyalty.errors import AccountFrozen, VoucherRefused
 from loyalty.funds import lots_to_spend
 from loyalty.ledger import EARNING, Account, Posting, debit, earning, repay
 from loyalty.lots import LotUse, activation, expiry, split_spend
-from loyalty.pricing import Buyer, Settlement, check_lines, settle
-from loyalty.programme import Programme
+from loyalty.pricing import Buyer, Settlement, check_lines, earn_base, settle
 from loyalty.repeats import sale_again
 from loyalty.rules import EarnRule
 from loyalty.sales import Basket, Quote, Sale
@@ -237,7 +235,7 @@ async def _record_for(
             event_at=at,
             store_id=receipt.store_id,
             staff_id=receipt.staff_id,
-            explanation=explained(award, settlement.context) | _earn_base(scene.programme),
+            explanation=explained(award, settlement.context) | earn_base(scene.programme),
         )
         ends = expiry(starts, scene.programme.terms)
         values |= earning(account, posting, activates_at=starts, expires_at=ends, awaits=awaits)
@@ -249,12 +247,6 @@ async def _record_for(
     elif account.debt and award.points:
         await repay(account, at=at)
     return receipt_id
-
-
-def _earn_base(programme: Programme) -> dict[str, Any]:
-    """Which part of the lines earned, where that is not all of it."""
-    kept: dict[str, Any] = {} if programme.earn_on_tax else {"on_tax": False}
-    return kept | ({"excluded": sorted(programme.earn_excluded)} if programme.earn_excluded else {})
 
 
 def _counted(settlement: Settlement) -> dict[str, int]:

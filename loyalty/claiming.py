@@ -1,19 +1,21 @@
 """Receipts that were anonymous at the till and are claimed by a member later, once."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 import database
-from loyalty.earning import EarnContext, earn, explained
+from loyalty.caps import count_given, lock_budgets, what_is_left
+from loyalty.earning import EarnContext, EarnLine, earn, explained
 from loyalty.errors import ClaimRefused
 from loyalty.funds import funds
 from loyalty.ledger import Posting, credit, lock_account
 from loyalty.lots import activation, expiry
-from loyalty.pricing import earn_line
+from loyalty.pricing import earn_base, earn_line
 from loyalty.programme import Programme, the_programme
-from loyalty.rules import birthdays_around
+from loyalty.rules import EarnRule, birthdays_around
 from loyalty.tiers import promote, recount, risen, standing
 from membership.cards import member_of_card
 from membership.consumption import recompute
@@ -41,8 +43,8 @@ async def claim(
 ) -> Claim:
     """Make an anonymous receipt the member's, with what came back of it since, and give the points it would have earned.
 
-    The rules are those of its day, the tier is today's, and its total has to be known: a number alone can be guessed. Raises
-    `ClaimRefused` for one that is not found, too old, or somebody's already.
+    The rules are those of its day and so are the caps on a day; the tier is today's, and its total has to be known: a number
+    alone can be guessed. Raises `ClaimRefused` for one that is not found, too old, or somebody's already.
     """
     async with database.transaction():
         programme = await the_programme()
@@ -116,9 +118,17 @@ async def _award(member_id: int, sale: RecordedReceipt, programme: Programme, st
         )
         for line, amount in zip(sale.lines, kept, strict=True)
     ]
-    # Rules with limits are promises of a moment at a till, and history was not promised any.
-    rules = [rule for rule in programme.rules_at(sale.business_time) if not rule.caps.counted]
+    rules, day = programme.rules_at(sale.business_time), sale.business_time.astimezone(programme.chain.zone).date()
+    context = await _bounded(context, lines, rules, member_id, day, programme)
     award = earn(rules, lines, context)
+    await count_given(
+        {part.rule: part.points for part in award.explanation},
+        total=award.points,
+        rules=rules,
+        member_id=member_id,
+        day=day,
+        day_counts=programme.member_day_max is not None,
+    )
     if award.points:
         starts, awaits = activation(sale.business_time, programme.terms)
         posting = Posting(
@@ -129,13 +139,28 @@ async def _award(member_id: int, sale: RecordedReceipt, programme: Programme, st
             store_id=sale.store_id,
             staff_id=staff_id,
             receipt_id=sale.id,
-            explanation=explained(award, context)
-            | ({} if programme.earn_on_tax else {"on_tax": False})
-            | ({"excluded": sorted(programme.earn_excluded)} if programme.earn_excluded else {}),
+            explanation=explained(award, context) | earn_base(programme),
         )
         ends = expiry(starts, programme.terms)
         await credit(await lock_account(member_id), posting, activates_at=starts, expires_at=ends, awaits=awaits)
     return award.points
+
+
+async def _bounded(
+    context: EarnContext,
+    lines: Sequence[EarnLine],
+    rules: Sequence[EarnRule],
+    member_id: int,
+    day: date,
+    programme: Programme,
+) -> EarnContext:
+    """With what caps leave, of the day of the sale and of budgets as they are now."""
+    drawn = {code for code, _ in earn(rules, lines, context).applied}
+    budgeted = [rule.code for rule in rules if rule.caps.budget is not None and rule.code in drawn]
+    if budgeted:
+        await lock_budgets(budgeted)
+    left, day_left = await what_is_left(rules, member_id=member_id, day=day, member_day_max=programme.member_day_max)
+    return msgspec.structs.replace(context, left=left, day_left=day_left)
 
 
 async def _context(member_id: int, sale: RecordedReceipt, programme: Programme) -> EarnContext:

@@ -107,6 +107,7 @@ async def unmerge_members(number: str, other: str, *, staff_id: int | None = Non
             await restore(out_of, Posting(amount=points, kind="transfer_in", **posting), uses, expires_min=None)
         await move_back("loyalty.voucher", merge)
         await _part_tiers(merge)
+        await _part_household(merge)
         await release(merge, staff_id=staff_id, at=at)
         await recount([survivor_id, merge.loser_id])
         owed = sum((await journalled(merge.id, "loyalty.debt")).values())
@@ -146,13 +147,37 @@ async def _take_over(out_of: Account, into: Account, merge_id: int, staff_id: in
 
 async def _join_household(merge: Merge) -> None:
     """The survivor shares what either shared; their own household stands before the other's."""
-    await database.execute(
-        "WITH theirs AS (DELETE FROM loyalty.household_member WHERE member_id = $2 RETURNING household_id, joined_at) "
-        "INSERT INTO loyalty.household_member (member_id, household_id, joined_at) SELECT $1, household_id, joined_at FROM theirs "
+    theirs = await database.row(
+        "DELETE FROM loyalty.household_member WHERE member_id = $1 RETURNING household_id, joined_at", merge.loser_id
+    )
+    if theirs is None:
+        return
+    joined = await database.execute(
+        "INSERT INTO loyalty.household_member (member_id, household_id, joined_at) VALUES ($1, $2, $3) "
         "ON CONFLICT (member_id) DO NOTHING",
         merge.survivor_id,
-        merge.loser_id,
+        *theirs,
     )
+    before = {"household": theirs["household_id"], "joined_at": theirs["joined_at"], "survivor_joined": bool(joined)}
+    await journal(merge.id, "loyalty.household_member", merge.loser_id, before)
+
+
+async def _part_household(merge: Merge) -> None:
+    """Back into the household they came from, if it is still there; the survivor, who came into it by the merge, leaves it."""
+    for before in (await journalled(merge.id, "loyalty.household_member")).values():
+        await database.execute(
+            "INSERT INTO loyalty.household_member (member_id, household_id, joined_at) SELECT $1, $2, $3 "
+            "WHERE EXISTS (SELECT FROM loyalty.household_member WHERE household_id = $2) ON CONFLICT (member_id) DO NOTHING",
+            merge.loser_id,
+            before["household"],
+            datetime.fromisoformat(before["joined_at"]),
+        )
+        if before["survivor_joined"]:
+            await database.execute(
+                "DELETE FROM loyalty.household_member WHERE member_id = $1 AND household_id = $2",
+                merge.survivor_id,
+                before["household"],
+            )
 
 
 async def forward(from_account: Account, to_account: Account, *, staff_id: int | None, at: datetime) -> None:

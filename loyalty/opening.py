@@ -9,6 +9,7 @@ import msgspec
 import database
 from errors import InvalidInput
 from loyalty.funds import Unit
+from loyalty.ledger import lock_account_by_id, repay
 from loyalty.posting_sql import CREATE_POSTING, post_all
 from loyalty.programme import the_programme
 
@@ -107,11 +108,19 @@ async def _stage(balances: Sequence[OpeningBalance]) -> None:
         [balance.expires_on for balance in balances],
         [balance.store for balance in balances],
     )
-    await database.execute(
-        "UPDATE opening SET member_id = (SELECT membership.survivor(m.id) FROM membership.member m LEFT JOIN membership.card c "
-        "ON c.member_id = m.id AND c.number = opening.member WHERE (c.number IS NOT NULL OR m.external_ref = opening.member) "
-        "AND m.status <> 'erased' LIMIT 1), store_id = (SELECT id FROM stores.store WHERE code = opening.store)"
-    )
+    # A card before a reference, and each by its own index.
+    for named in (
+        "membership.card c ON c.number = o.member JOIN membership.member m ON m.id = c.member_id",
+        _BY_REFERENCE,
+    ):
+        await database.execute(
+            f"UPDATE opening SET member_id = membership.survivor(m.id) FROM opening o JOIN {named} "
+            "WHERE o.row_no = opening.row_no AND opening.member_id IS NULL AND m.status <> 'erased'"
+        )
+    await database.execute("UPDATE opening SET store_id = s.id FROM stores.store s WHERE s.code = opening.store")
+
+
+_BY_REFERENCE = "membership.member m ON m.external_ref = o.member"
 
 
 async def _check_members(balances: Sequence[OpeningBalance]) -> None:
@@ -160,4 +169,9 @@ async def _post(unit: Unit, at: datetime) -> None:
         programme.expiry_rounding,
         unit,
     )
+    indebted = await database.rows(
+        "SELECT a.id FROM posting JOIN loyalty.account a ON a.id = account_id WHERE a.debt > 0"
+    )
+    for account_id in sorted({row["id"] for row in indebted}):
+        await repay(await lock_account_by_id(account_id), at=at)
     await database.execute("DROP TABLE posting")

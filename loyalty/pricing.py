@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -218,6 +219,12 @@ def earn_lines(lines: Sequence[PricedLine], programme: Programme) -> list[EarnLi
         )
         for line in lines
     ]
+
+
+def earn_base(programme: Programme) -> dict[str, Any]:
+    """What an entry keeps of which part of the lines earned, where that is not all of it."""
+    kept: dict[str, Any] = {} if programme.earn_on_tax else {"on_tax": False}
+    return kept | ({"excluded": sorted(programme.earn_excluded)} if programme.earn_excluded else {})
 
 
 def _discounted(

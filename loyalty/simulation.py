@@ -4,8 +4,9 @@ The same `earn` as at the till, over columns that are read once. What cannot be 
 segments of members; caps and budgets count from nothing at the beginning of the period.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -67,7 +68,7 @@ async def simulate(
     since: datetime,
     until: datetime,
     segments: Mapping[int, frozenset[str]],
-    progress: Callable[[int], None] = lambda receipts: None,
+    progress: Callable[[int], Awaitable[None]] | None = None,
 ) -> Simulation:
     """Replay the members' sales of [since, until) by the rules as they are, and with `proposed` in the place of those of the same
     code. `segments` are those of members by id. Writes nothing."""
@@ -100,7 +101,9 @@ async def simulate(
         for side in sides:
             side.add(member, sale.lines, context, sale.business_time)
         if receipts % 10_000 == 0:
-            progress(receipts)
+            await asyncio.sleep(0)  # whoever else is on this loop
+            if progress is not None:
+                await progress(receipts)
     before, then = sides
     return Simulation(
         since=since,

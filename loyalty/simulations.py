@@ -99,20 +99,37 @@ async def work_off(segments: Segments, *, at: Callable[[], datetime]) -> int:
 
 
 async def _work(run_id: int, sent: SimulationSent, segments: Segments, at: Callable[[], datetime]) -> None:
+    async def progress(receipts: int) -> None:
+        await database.execute("UPDATE loyalty.simulation SET receipts_done = $2 WHERE id = $1", run_id, receipts)
+
     programme = await the_programme()
     proposed = [checked(rule) for rule in sent.rules]
     asked = any(rule.conditions.segments for rule in proposed) or bool(programme.segments_asked)
     try:
-        result: Simulation | None = await simulate(
-            programme, proposed, since=sent.since, until=sent.until, segments=await segments() if asked else {}
+        result = await simulate(
+            programme,
+            proposed,
+            since=sent.since,
+            until=sent.until,
+            segments=await segments() if asked else {},
+            progress=progress,
         )
-    except DomainError:
-        result = None
+    except Exception as error:
+        # Whatever it is, this run has ended: left as running, every worker would begin it anew, for ever.
+        await _finish(run_id, None, at())
+        if not isinstance(error, DomainError):
+            raise
+    else:
+        await _finish(run_id, result, at())
+
+
+async def _finish(run_id: int, result: Simulation | None, at: datetime) -> None:
     await database.execute(
-        "UPDATE loyalty.simulation SET status = $2, result = $3, receipts_done = $4, finished_at = $5 WHERE id = $1",
+        "UPDATE loyalty.simulation SET status = $2, result = $3, receipts_done = coalesce($4, receipts_done), finished_at = $5 "
+        "WHERE id = $1",
         run_id,
         "done" if result is not None else "failed",
         msgspec.json.encode(result).decode() if result is not None else None,
-        result.receipts if result is not None else 0,
-        at(),
+        result.receipts if result is not None else None,
+        at,
     )

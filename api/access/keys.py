@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 import database
-from api.access.permissions import SCOPES
+from api.access.permissions import OF_THE_CHAIN, SCOPES
 from errors import InvalidInput, NotFound
 from stores.branches import store_id_of
 from stores.credentials import fingerprint, new_secret
@@ -56,6 +56,11 @@ async def issue_key(
     if unknown or not scopes:
         raise InvalidInput(
             field="scopes", why=f"{', '.join(unknown) or 'none'} is no scope; choose among {', '.join(sorted(SCOPES))}"
+        )
+    whole = sorted(set(scopes) & OF_THE_CHAIN) if stores is not None else []
+    if whole:
+        raise InvalidInput(
+            field="scopes", why=f"{', '.join(whole)} concern the whole chain; leave out stores, or these"
         )
     if not at < expires_at <= at + timedelta(days=DAYS_MAX):
         raise InvalidInput(field="expires_at", why=f"has to lie within the next {DAYS_MAX} days")

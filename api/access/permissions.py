@@ -87,6 +87,9 @@ SCOPES: Final = frozenset(
     }
 )
 
+# What has no part that is one store's: a key that is bound to stores cannot have it.
+OF_THE_CHAIN: Final = frozenset({"loyalty:write", "ledger:read", "segmentation:read", "campaigns:read", "metrics:read"})
+
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who is calling. `stores` bounds every row they see; None is the whole chain."""
@@ -107,7 +110,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         if self.factor_missing:
             return False
         if self.scopes is not None:
-            return permission in self.scopes
+            return permission in self.scopes and (self.stores is None or permission not in OF_THE_CHAIN)
         return self.role in PERMISSIONS[permission]
 
     @property

@@ -59,13 +59,17 @@ def simulate(rules: Path, since: datetime, until: datetime, as_json: bool) -> No
             raise InvalidInput(field=str(rules), why=str(error)) from None
         chain = await the_chain()
         with progress("Replaying receipts", quiet=as_json) as bar:
+
+            async def advance(receipts: int) -> None:
+                bar(receipts)
+
             return await replay(
                 await the_programme(),
                 [checked(rule) for rule in sent],
                 since=moment(since.date(), chain),
                 until=moment(until.date(), chain),
                 segments=await segments_of(),
-                progress=bar,
+                progress=advance,
             )
 
     result = run(work)

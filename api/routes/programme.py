@@ -24,6 +24,7 @@ from loyalty.sales import Basket
 from loyalty.simulations import SimulationRun, SimulationSent, ask, simulation_run, simulation_runs
 from loyalty.versions import Version, versions
 from loyalty.wording import Language
+from stores.errors import UnknownStore
 
 
 class RulePublished(RuleSent, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -201,6 +202,8 @@ class EarnRuleController(Controller):
         status_code=200,
     )
     async def attempt(self, request: Request[Principal, Any, Any], data: JSONBody[RuleTrial]) -> TrialAnswer:
+        if not request.user.sees(data.basket.store):
+            raise UnknownStore(code=data.basket.store)
         language, rule = spoken(request), checked(data.rule)
         now, then = await quote(data.basket), await quote(data.basket, proposed=rule)
         return TrialAnswer(

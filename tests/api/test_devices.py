@@ -172,6 +172,7 @@ async def test_a_key_expires_and_is_bound_to_its_stores(app: Any, sign_in: SignI
     [
         ({"scopes": ["staff:write"]}, "scopes"),
         ({"scopes": ["keys:write"]}, "scopes"),
+        ({"scopes": ["ledger:read"], "stores": ["KL01"]}, "scopes"),
         ({"scopes": []}, "scopes"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "2099-01-01T00:00:00Z"}, "expires_at"),

@@ -22,7 +22,7 @@ from loyalty.programme import define_tier, publish_rule, the_programme
 from loyalty.redemption import capture, hold, refund
 from loyalty.returns import cancel
 from loyalty.rewards import RewardSent, publish_reward, rewards
-from loyalty.rules import Conditions, EarnRule, birthdays_around, in_hours
+from loyalty.rules import Caps, Conditions, EarnRule, birthdays_around, in_hours
 from loyalty.sales import Basket
 from loyalty.statement import tier_of
 from loyalty.tiers import grant, withdraw
@@ -553,6 +553,22 @@ async def test_a_receipt_is_claimed_once_by_its_number_and_total() -> None:
     await shop.sell(None, ("CUP", 1, 1000), number="OLD")
     with pytest.raises(ClaimRefused, match="older than 30 days"):
         await claim(member, store="KL01", receipt_number="OLD", total=1000, at=NOON + timedelta(days=31))
+
+
+async def test_a_claim_is_bound_by_the_caps_of_its_day_like_a_sale() -> None:
+    await publish_rule(
+        EarnRule(code="base", version=1, kind="base", points=1, per=100, caps=Caps(member_day_max=25, budget=40))
+    )
+    member, other = await shop.join(), await shop.join()
+    for number in ("A1", "A2", "A3"):
+        await shop.sell(None, ("CUP", 2, 1000), number=number)
+    claims = [
+        await claim(who, store="KL01", receipt_number=number, total=2000, at=NOON)
+        for who, number in ((member, "A1"), (member, "A2"), (other, "A3"))
+    ]
+    assert [one.earned for one in claims] == [20, 5, 15]
+    assert (await shop.sell(member, ("CUP", 1, 1000))).earned == 0
+    assert await database.value("SELECT points FROM loyalty.rule_budget WHERE code = 'base'") == 40
 
 
 async def test_a_reward_has_stock_limits_a_tier_and_stores() -> None:

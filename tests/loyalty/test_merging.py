@@ -8,6 +8,7 @@ import pytest
 
 import database
 from loyalty.errors import OpenHolds, UnmergeRefused
+from loyalty.households import join as share
 from loyalty.merging import merge_members, unmerge_members
 from loyalty.nightly import run_nightly
 from loyalty.redemption import capture, hold
@@ -284,3 +285,30 @@ async def test_merges_in_a_row_lead_to_the_last_and_come_apart_from_the_end() ->
     await unmerge_members(second, first, at=LATER)
     assert [await shop.balance_of(number) for number in (first, second, third)] == [10, 10, 10]
     assert (await verify_ledger()).ok
+
+
+async def test_a_household_is_shared_by_the_survivor_and_an_unmerge_gives_it_back() -> None:
+    aisyah, again, mother = await shop.join("Aisyah"), await shop.join("Aisyah"), await shop.join("Siti")
+    await share(mother, [again], at=shop.NOON)
+
+    async def homes() -> list[tuple[str, int]]:
+        rows = await database.rows(
+            "SELECT c.number, h.household_id FROM loyalty.household_member h JOIN membership.card c USING (member_id) "
+            "WHERE c.status = 'active' ORDER BY c.number"
+        )
+        return [(row["number"], row["household_id"]) for row in rows]
+
+    before = await homes()
+    await merge_members(aisyah, again, reason="one person", at=shop.NOON)
+    assert [number for number, _ in await homes()] == sorted([aisyah, mother])
+    await unmerge_members(aisyah, again, at=shop.NOON)
+    assert await homes() == before
+
+
+async def test_who_shared_a_household_already_stays_in_it_after_an_unmerge() -> None:
+    aisyah, again, mother = await shop.join("Aisyah"), await shop.join("Aisyah"), await shop.join("Siti")
+    await share(mother, [aisyah, again], at=shop.NOON)
+    await merge_members(aisyah, again, reason="one person", at=shop.NOON)
+    assert await database.value("SELECT count(*) FROM loyalty.household_member") == 2
+    await unmerge_members(aisyah, again, at=shop.NOON)
+    assert await database.value("SELECT count(*) FROM loyalty.household_member") == 3

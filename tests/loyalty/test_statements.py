@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 import database
 from errors import InvalidInput
+from loyalty import simulations
 from loyalty.accounts import adjust
 from loyalty.liability import liability, movements
 from loyalty.nightly import run_nightly
 from loyalty.opening import OpeningBalance, open_balances
 from loyalty.programme import publish_rule, the_programme
 from loyalty.rule_wording import describe
-from loyalty.rules import Caps, Conditions, EarnRule, RuleSent, checked
+from loyalty.rules import Caps, Conditions, EarnRule, RuleSent
 from loyalty.settlement import settlement
 from loyalty.simulation import simulate
 from loyalty.simulations import SimulationSent, ask, simulation_run, work_off
@@ -177,20 +178,23 @@ def test_a_rule_is_read_in_four_languages(language: str, said: str) -> None:
     assert "1,000" in text
 
 
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"kind": "base"}, "points"),
-        ({"kind": "base", "points": 1, "fixed": 5}, "kind"),
-        ({"kind": "bonus", "points": 1}, "kind"),
-        ({"kind": "bonus"}, "multiplier_milli"),
-        ({"kind": "bonus", "fixed": 1, "conditions": Conditions(hours=frozenset({"10:00-10:00"}))}, "conditions.hours"),
-    ],
-)
-def test_a_rule_that_says_nothing_is_refused_by_its_field(fields: dict[str, object], field: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        checked(RuleSent(code="r", **fields))  # type: ignore[arg-type]  # a test's shorthand
-    assert refused.value.facts["field"] == field
+async def test_a_simulation_that_fails_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = [RuleSent(code="base", kind="base", points=3, per=100)]
+    run = await ask(SimulationSent(rules=rules, since=NOON, until=NOON + timedelta(days=1)), staff_id=None)
+
+    async def lost(*_: object, **__: object) -> None:
+        raise ConnectionError("the server went away")
+
+    monkeypatch.setattr(simulations, "simulate", lost)
+
+    async def segments() -> dict[int, frozenset[str]]:
+        return {}
+
+    with pytest.raises(ConnectionError):
+        await work_off(segments, at=lambda: NOON)
+    ended = await simulation_run(run.id)
+    assert (ended.status, ended.result, ended.finished_at) == ("failed", None, NOON)
+    assert await work_off(segments, at=lambda: NOON) == 0
 
 
 async def test_opening_balances_are_taken_whole_once_and_against_their_total() -> None:
@@ -217,3 +221,19 @@ async def test_opening_balances_are_taken_whole_once_and_against_their_total() -
 def test_a_struct_of_a_simulation_reads_back() -> None:
     rule = RuleSent(code="r", kind="bonus", fixed=1, conditions=Conditions(tiers=frozenset({"gold"})))
     assert msgspec.json.decode(msgspec.json.encode(rule), type=RuleSent) == rule
+
+
+async def test_an_opening_balance_pays_what_the_member_owes_and_a_card_is_taken_before_a_reference() -> None:
+    await shop.policy(clawback="allow_debt")
+    member = await shop.join()
+    other = await shop.join(external_ref=member)  # somebody's reference is another's card number
+    sale = await shop.sell(member, ("CUP", 2, 1000))
+    await shop.sell(member, ("POST", 1, 500), points_to_spend=20)
+    await shop.bring_back(sale, (1, 2))
+    assert await shop.balance_of(member) == -20
+    rows = [OpeningBalance(row=2, member=member, amount=50)]
+    await open_balances(rows, control_total=50, content=b"file", at=NOON)
+    account = await database.row("SELECT balance, debt FROM loyalty.account WHERE version > 0")
+    assert (account["balance"], account["debt"]) == (30, 0)
+    assert await shop.balance_of(other) == 0
+    assert (await verify_ledger()).ok
