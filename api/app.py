@@ -52,6 +52,7 @@ from api.routes.programme import (
     TierController,
 )
 from api.routes.referrals import ReferralController
+from api.routes.returns import BlindReturnController, ReturnController
 from api.routes.rewards import RedemptionController, RewardController
 from api.routes.second_factor import SecondFactorController
 from api.routes.segmentation import SegmentationController
@@ -61,7 +62,7 @@ from api.routes.shifts import ShiftController
 from api.routes.staff import StaffController
 from api.routes.statements import StatementController
 from api.routes.stores import ProductController, StoreController
-from api.routes.till import BlindReturnController, CheckoutController
+from api.routes.till import CheckoutController
 from api.routes.till_sync import TillSyncController
 from api.routes.vouchers import VoucherBatchController, VoucherController
 from api.routes.webhooks import WebhookController
@@ -96,6 +97,7 @@ CONTROLLERS: Final = (
     MemberFieldController,
     ShiftController,
     CheckoutController,
+    ReturnController,
     BlindReturnController,
     TillSyncController,
     ProgrammeController,

@@ -1,4 +1,4 @@
-"""The till: quote, checkout, return."""
+"""The till: quote, checkout, and what happened to a sale since. `returns.py` takes goods back."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,14 +13,11 @@ from api.errors import ShiftNeeded
 from api.idempotency import IdempotencyKey, once
 from api.languages import spoken
 from loyalty.accounts import report_event
-from loyalty.blind_returns import take_back_blind
 from loyalty.checkout import checkout, quote
 from loyalty.earning import RulePoints
 from loyalty.errors import VoucherRefused
-from loyalty.pricing import BasketLine
 from loyalty.programme import the_programme
-from loyalty.returns import cancel, take_back
-from loyalty.sales import Basket, Quote, Return, ReturnedLine, Sale
+from loyalty.sales import Basket, Quote, Sale
 from loyalty.tiers import TierProgress
 from loyalty.vouchers import VoucherOutcome
 from loyalty.wording import Language
@@ -28,9 +25,8 @@ from membership.cards import member_of_card
 from segmentation.cross_sell import suggest_at_till
 from segmentation.rfm import score_of
 from settings import settings
-from stores.chain import the_chain
 from stores.errors import UnknownReceipt, UnknownStore, UnknownTill
-from stores.receipts import find_receipt
+from stores.receipts import RecordedReceipt, find_receipt
 
 
 class CheckoutSent(Basket, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,34 +107,6 @@ class QuoteAnswer(msgspec.Struct, frozen=True, kw_only=True):
     suggestions: list[SuggestionShown]
 
 
-class ReturnSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Goods that come back, as a receipt of their own."""
-
-    till: str
-    number: str
-    business_time: datetime
-    lines: list[ReturnedLine]
-
-
-class CancelSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The receipt under which a sale is cancelled."""
-
-    till: str
-    number: str
-    business_time: datetime
-
-
-class BlindReturnSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Goods that come back without a receipt, at the price they are taken for."""
-
-    store: str
-    till: str
-    number: str
-    business_time: datetime
-    lines: list[BasketLine]
-    member: str | None = None
-
-
 class EventSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What has happened to a sale, by the programme's name for it."""
 
@@ -151,21 +119,6 @@ class Activated(msgspec.Struct, frozen=True, kw_only=True):
     points: int
 
 
-class ReturnAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What to pay out in money, what goes back to where it is stored, and what became of the points."""
-
-    id: int
-    receipt: ReceiptName
-    refund: int
-    stored_value: int
-    currency: str
-    points_clawed_back: int
-    points_not_recovered: int
-    points_owed: int
-    points_given_back: int
-    balance: int | None
-
-
 class CheckoutController(Controller):
     path = "/v1/checkouts"
     tags = ("till",)
@@ -173,7 +126,7 @@ class CheckoutController(Controller):
 
     @post("/quote", summary="What a basket would cost and earn; writes nothing", status_code=200)
     async def quote(self, request: Request[Principal, Any, Any], data: JSONBody[Basket]) -> QuoteAnswer:
-        _check_store(request.user, data.store)
+        check_store(request.user, data.store)
         answer = await quote(data, segments=await _segments(data))
         return await _quoted(data, answer, request.user, spoken(request))
 
@@ -181,8 +134,8 @@ class CheckoutController(Controller):
     async def checkout(
         self, request: Request[Principal, Any, Any], data: JSONBody[CheckoutSent], idempotency_key: IdempotencyKey = ""
     ) -> Response[CheckoutAnswer]:
-        _check_store(request.user, data.store)
-        _check_till(request.user, data.store, data.till)
+        check_store(request.user, data.store)
+        check_till(request.user, data.store, data.till)
 
         # Before the transaction: nothing of the sale depends on them, and locks are held no longer than need be.
         segments, suggestions = await _segments(data), await _suggested(data, request.user)
@@ -195,60 +148,6 @@ class CheckoutController(Controller):
             except VoucherRefused as refused:
                 raise refused.said_in(spoken(request)) from None
             return await _sold(data, sale, suggestions, spoken(request))
-
-        return await once(request, idempotency_key, write)
-
-    @post("/{receipt_id:int}/returns", summary="Take goods back", status_code=201)
-    async def take_back(
-        self,
-        request: Request[Principal, Any, Any],
-        receipt_id: FromPath[int],
-        data: JSONBody[ReturnSent],
-        idempotency_key: IdempotencyKey = "",
-    ) -> Response[ReturnAnswer]:
-        async def write() -> ReturnAnswer:
-            sale = await find_receipt(receipt_id=receipt_id)
-            if not request.user.sees(sale.store):
-                raise UnknownReceipt(name=receipt_id)
-            _check_till(request.user, sale.store, data.till)
-            returned = await take_back(
-                receipt_id,
-                data.lines,
-                till=data.till,
-                number=data.number,
-                business_time=data.business_time,
-                staff_id=request.user.staff_id,
-            )
-            return await _returned(ReceiptName(store=sale.store, till=data.till, number=data.number), returned)
-
-        return await once(request, idempotency_key, write)
-
-    @post(
-        "/{receipt_id:int}/cancel",
-        summary="Take back all that is left of a sale, as if it had not been",
-        description="Like a return of everything, and its vouchers can be used again.",
-        status_code=201,
-    )
-    async def cancel(
-        self,
-        request: Request[Principal, Any, Any],
-        receipt_id: FromPath[int],
-        data: JSONBody[CancelSent],
-        idempotency_key: IdempotencyKey = "",
-    ) -> Response[ReturnAnswer]:
-        async def write() -> ReturnAnswer:
-            sale = await find_receipt(receipt_id=receipt_id)
-            if not request.user.sees(sale.store):
-                raise UnknownReceipt(name=receipt_id)
-            _check_till(request.user, sale.store, data.till)
-            returned = await cancel(
-                receipt_id,
-                till=data.till,
-                number=data.number,
-                business_time=data.business_time,
-                staff_id=request.user.staff_id,
-            )
-            return await _returned(ReceiptName(store=sale.store, till=data.till, number=data.number), returned)
 
         return await once(request, idempotency_key, write)
 
@@ -266,59 +165,32 @@ class CheckoutController(Controller):
         idempotency_key: IdempotencyKey = "",
     ) -> Response[Activated]:
         async def write() -> Activated:
-            sale = await find_receipt(receipt_id=receipt_id)
-            if not request.user.sees(sale.store):
-                raise UnknownReceipt(name=receipt_id)
+            await seen_sale(request.user, receipt_id)
             return Activated(points=await report_event(receipt_id, data.event, at=datetime.now(UTC)))
 
         return await once(request, idempotency_key, write, status=200)
 
 
-class BlindReturnController(Controller):
-    path = "/v1/returns"
-    tags = ("till",)
-    opt = {"permission": "till:sell"}
-
-    @post(
-        summary="Take goods back without a receipt",
-        description="Money at the price they are taken for. Of a member the points that such goods earn today, as far as there are any.",
-        status_code=201,
-    )
-    async def take_back(
-        self,
-        request: Request[Principal, Any, Any],
-        data: JSONBody[BlindReturnSent],
-        idempotency_key: IdempotencyKey = "",
-    ) -> Response[ReturnAnswer]:
-        _check_store(request.user, data.store)
-        _check_till(request.user, data.store, data.till)
-
-        async def write() -> ReturnAnswer:
-            returned = await take_back_blind(
-                data.lines,
-                store=data.store,
-                till=data.till,
-                number=data.number,
-                business_time=data.business_time,
-                member=data.member,
-                staff_id=request.user.staff_id,
-            )
-            return await _returned(ReceiptName(store=data.store, till=data.till, number=data.number), returned)
-
-        return await once(request, idempotency_key, write)
-
-
-def _check_store(principal: Principal, store: str) -> None:
+def check_store(principal: Principal, store: str) -> None:
+    """Raises `UnknownStore` for one that the caller does not see."""
     if not principal.sees(store):
         raise UnknownStore(code=store)
 
 
-def _check_till(principal: Principal, store: str, till: str) -> None:
+def check_till(principal: Principal, store: str, till: str) -> None:
     """A till's credential sells on that till alone, and where shifts are required only in one."""
     if principal.till is not None and principal.till != till:
         raise UnknownTill(store=store, till=till)
     if principal.till is not None and principal.staff_id is None and settings().till_shift == "required":
         raise ShiftNeeded
+
+
+async def seen_sale(principal: Principal, receipt_id: int) -> RecordedReceipt:
+    """A recorded sale. Raises `UnknownReceipt` for one that is not there, or is not the caller's to see."""
+    sale = await find_receipt(receipt_id=receipt_id)
+    if not principal.sees(sale.store):
+        raise UnknownReceipt(name=receipt_id)
+    return sale
 
 
 async def _suggested(data: Basket, principal: Principal) -> list[SuggestionShown]:
@@ -396,19 +268,4 @@ async def _quoted(data: Basket, answer: Quote, principal: Principal, language: L
         vouchers=shown_fates(settlement.vouchers, language),
         explanation=explained(settlement.award.explanation, language),
         suggestions=await _suggested(data, principal),
-    )
-
-
-async def _returned(receipt: ReceiptName, returned: Return) -> ReturnAnswer:
-    return ReturnAnswer(
-        id=returned.receipt_id,
-        receipt=receipt,
-        refund=returned.refund,
-        stored_value=returned.stored_value,
-        currency=(await the_chain()).currency,
-        points_clawed_back=returned.points_clawed_back,
-        points_not_recovered=returned.points_not_recovered,
-        points_owed=returned.points_owed,
-        points_given_back=returned.points_given_back,
-        balance=returned.usable,
     )
