@@ -15,7 +15,7 @@ from loyalty.posting_sql import CREATE_POSTING, post_all
 from loyalty.programme import the_programme
 from loyalty.redemption import release
 from loyalty.referrals import reward_referrals
-from loyalty.tiers import raise_all, review
+from loyalty.tier_reviews import raise_all, review
 
 
 class NightlyResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import msgspec
 
 import database
 from loyalty.errors import UnknownTier
-from loyalty.ledger import lock_account, lock_accounts
+from loyalty.ledger import lock_account
 from loyalty.programme import Programme, TierLevel
 from membership.cards import member_of_card
 
@@ -73,7 +73,54 @@ def safe_until(programme: Programme, today: date, joined: date) -> datetime:
 async def standing(member_id: int, programme: Programme, at: datetime) -> Standing:
     """The member's tier and what counts at a moment."""
     today = at.astimezone(programme.chain.zone).date()
-    return (await _standings([member_id], programme, today))[member_id].standing
+    return (await standings([member_id], programme, today))[member_id].standing
+
+
+class Stands(msgspec.Struct, frozen=True):
+    standing: Standing
+    joined: date
+
+
+async def standings(member_ids: Sequence[int], programme: Programme, today: date) -> dict[int, Stands]:
+    """Where members stand on a day, and when they joined."""
+    zone = programme.chain.zone
+    rows = await database.rows(
+        "SELECT m.id, m.registered_at, s.tier_id, s.earned_id, s.granted_id, s.until, s.granted_until FROM membership.member m "
+        "LEFT JOIN loyalty.standing s ON s.member_id = m.id WHERE m.id = ANY($1::bigint[]) ORDER BY m.id",
+        list(member_ids),
+    )
+    joined = {row["id"]: row["registered_at"].astimezone(zone).date() for row in rows}
+    first = [window(programme, today, joined[row["id"]])[0] for row in rows]
+    counted = await counted_between([row["id"] for row in rows], first, [today] * len(rows), programme)
+    return {
+        row["id"]: Stands(
+            Standing(
+                tier=programme.tier_by_id(row["tier_id"]),
+                qualifying=counted[row["id"]],
+                earned=programme.tier_by_id(row["earned_id"]),
+                granted=programme.tier_by_id(row["granted_id"]),
+                granted_until=row["granted_until"],
+                until=row["until"],
+            ),
+            joined[row["id"]],
+        )
+        for row in rows
+    }
+
+
+async def counted_between(
+    member_ids: Sequence[int], first: Sequence[date], last: Sequence[date], programme: Programme
+) -> dict[int, int]:
+    """What counts of each member from a day to a day, both included."""
+    rows = await database.rows(
+        f"SELECT w.member_id, (SELECT coalesce(sum({programme.tier_metric}), 0)::bigint FROM loyalty.qualifying q "
+        "WHERE q.member_id = w.member_id AND day BETWEEN w.first AND w.last) AS counted "
+        "FROM unnest($1::bigint[], $2::date[], $3::date[]) AS w (member_id, first, last)",
+        list(member_ids),
+        list(first),
+        list(last),
+    )
+    return {row["member_id"]: row["counted"] for row in rows}
 
 
 async def count(member_id: int, day: date, *, spend: int, points: int, visits: int) -> None:
@@ -112,7 +159,7 @@ async def recount(member_ids: list[int]) -> None:
 def risen(programme: Programme, standing: Standing, *, at: datetime, joined: datetime) -> Standing:
     """Where a member stands who is raised at once if what counts reaches more than they have earned."""
     tier = programme.tier_reached(standing.qualifying)
-    if not _is_above(tier, standing.earned):
+    if not is_above(tier, standing.earned):
         return standing
     zone = programme.chain.zone
     until = safe_until(programme, at.astimezone(zone).date(), joined.astimezone(zone).date())
@@ -123,7 +170,9 @@ def risen(programme: Programme, standing: Standing, *, at: datetime, joined: dat
 async def promote(member_id: int, before: Standing, became: Standing, *, at: datetime, store_id: int | None) -> None:
     """Write that a member has risen, if they have. Their account is locked by the caller."""
     if became.earned != before.earned:
-        await _settle([_Change(member_id=member_id, before=before.tier, became=became)], at=at, store_id=store_id)
+        await settle_standings(
+            [Change(member_id=member_id, before=before.tier, became=became)], at=at, store_id=store_id
+        )
 
 
 async def grant(
@@ -137,8 +186,8 @@ async def grant(
         member_id = (await lock_account(await member_of_card(number))).member_id
         now = await standing(member_id, programme, at)
         became = msgspec.structs.replace(now, granted=level, granted_until=until)
-        change = _Change(member_id=member_id, before=now.tier, became=became)
-        [settled] = await _settle([change], at=at, store_id=store_id)
+        change = Change(member_id=member_id, before=now.tier, became=became)
+        [settled] = await settle_standings([change], at=at, store_id=store_id)
         return progress(programme, settled)
 
 
@@ -148,11 +197,11 @@ async def withdraw(number: str, *, programme: Programme, at: datetime) -> TierPr
         member_id = (await lock_account(await member_of_card(number))).member_id
         now = await standing(member_id, programme, at)
         became = msgspec.structs.replace(now, granted=None, granted_until=None)
-        [settled] = await _settle([_Change(member_id=member_id, before=now.tier, became=became)], at=at)
+        [settled] = await settle_standings([Change(member_id=member_id, before=now.tier, became=became)], at=at)
         return progress(programme, settled)
 
 
-class _Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What a member has from now on."""
 
     member_id: int
@@ -160,7 +209,7 @@ class _Change(msgspec.Struct, frozen=True, kw_only=True):
     became: Standing
 
 
-async def _settle(changes: Sequence[_Change], *, at: datetime, store_id: int | None = None) -> list[Standing]:
+async def settle_standings(changes: Sequence[Change], *, at: datetime, store_id: int | None = None) -> list[Standing]:
     """Write what members have earned and been given, and tell of it where their tier is another."""
     settled = [msgspec.structs.replace(change.became, tier=_higher(change.became)) for change in changes]
     columns = [
@@ -173,7 +222,7 @@ async def _settle(changes: Sequence[_Change], *, at: datetime, store_id: int | N
             now.granted_until,
             now.tier.code if now.tier else None,
             change.before.code if change.before else None,
-            _is_above(now.tier, change.before),
+            is_above(now.tier, change.before),
         )
         for change, now in zip(changes, settled, strict=True)
     ]
@@ -208,7 +257,7 @@ def _higher(standing: Standing) -> TierLevel | None:
     return max(levels, key=lambda level: level.threshold, default=None)
 
 
-def _is_above(tier: TierLevel | None, other: TierLevel | None) -> bool:
+def is_above(tier: TierLevel | None, other: TierLevel | None) -> bool:
     return tier is not None and (other is None or tier.threshold > other.threshold)
 
 
@@ -220,142 +269,3 @@ def progress(programme: Programme, standing: Standing) -> TierProgress:
         to_next=following.threshold - standing.qualifying if following else None,
         until=standing.until if standing.tier and standing.tier == standing.earned else None,
     )
-
-
-async def raise_all(programme: Programme, at: datetime) -> int:
-    """Raise every member whom what counts puts above the tier they have earned; how many were."""
-    if not programme.tiers:
-        return 0
-    zone = programme.chain.zone
-    today = at.astimezone(zone).date()
-    due = [
-        row["member_id"]
-        for row in await database.rows(_ABOVE.format(metric=programme.tier_metric), *_widest(programme, at))
-    ]
-    await lock_accounts(due)
-    changes = []
-    for member_id, now in (await _standings(due, programme, today)).items():
-        tier = programme.tier_reached(now.standing.qualifying)
-        if _is_above(tier, now.standing.earned):
-            until = safe_until(programme, today, now.joined)
-            became = msgspec.structs.replace(now.standing, earned=tier, until=until)
-            changes.append(_Change(member_id=member_id, before=now.standing.tier, became=became))
-    settled = await _settle(changes, at=at) if changes else []
-    return sum(_is_above(after.tier, change.before) for change, after in zip(changes, settled, strict=True))
-
-
-# Those who may have reached more; who really has is seen under the lock.
-_ABOVE = """
-SELECT q.member_id FROM loyalty.qualifying q LEFT JOIN loyalty.standing s USING (member_id)
-LEFT JOIN loyalty.tier earned ON earned.id = s.earned_id
-WHERE day BETWEEN $1 AND $2 GROUP BY q.member_id, earned.threshold
-HAVING sum({metric}) >= (SELECT min(threshold) FROM loyalty.tier WHERE threshold > coalesce(earned.threshold, -1))
-ORDER BY q.member_id
-"""
-
-
-class _Now(msgspec.Struct, frozen=True):
-    standing: Standing
-    joined: date
-
-
-async def _standings(member_ids: Sequence[int], programme: Programme, today: date) -> dict[int, _Now]:
-    """Where members stand on a day, and when they joined."""
-    zone = programme.chain.zone
-    rows = await database.rows(
-        "SELECT m.id, m.registered_at, s.tier_id, s.earned_id, s.granted_id, s.until, s.granted_until FROM membership.member m "
-        "LEFT JOIN loyalty.standing s ON s.member_id = m.id WHERE m.id = ANY($1::bigint[]) ORDER BY m.id",
-        list(member_ids),
-    )
-    joined = {row["id"]: row["registered_at"].astimezone(zone).date() for row in rows}
-    first = [window(programme, today, joined[row["id"]])[0] for row in rows]
-    counted = await _counted([row["id"] for row in rows], first, [today] * len(rows), programme)
-    return {
-        row["id"]: _Now(
-            Standing(
-                tier=programme.tier_by_id(row["tier_id"]),
-                qualifying=counted[row["id"]],
-                earned=programme.tier_by_id(row["earned_id"]),
-                granted=programme.tier_by_id(row["granted_id"]),
-                granted_until=row["granted_until"],
-                until=row["until"],
-            ),
-            joined[row["id"]],
-        )
-        for row in rows
-    }
-
-
-async def _counted(
-    member_ids: Sequence[int], first: Sequence[date], last: Sequence[date], programme: Programme
-) -> dict[int, int]:
-    """What counts of each member from a day to a day, both included."""
-    rows = await database.rows(
-        f"SELECT w.member_id, (SELECT coalesce(sum({programme.tier_metric}), 0)::bigint FROM loyalty.qualifying q "
-        "WHERE q.member_id = w.member_id AND day BETWEEN w.first AND w.last) AS counted "
-        "FROM unnest($1::bigint[], $2::date[], $3::date[]) AS w (member_id, first, last)",
-        list(member_ids),
-        list(first),
-        list(last),
-    )
-    return {row["member_id"]: row["counted"] for row in rows}
-
-
-def _widest(programme: Programme, at: datetime) -> tuple[date, date]:
-    """Days outside which nothing counts for anybody; anniversaries differ by member and lie within the year."""
-    today = at.astimezone(programme.chain.zone).date()
-    if programme.tier_period == "anniversary":
-        return add_months(today, -12), today
-    return window(programme, today, today)[0], today
-
-
-async def review(programme: Programme, at: datetime) -> int:
-    """Look again at every tier whose period and grace have passed, and at grants that have ended; how many members went down.
-
-    A member keeps the tier that the ended period, or what counts by now, reaches. Otherwise it goes down by a level, which is then
-    safe for a period, or to what is reached, as the programme has it.
-    """
-    zone = programme.chain.zone
-    today, ended_by = at.astimezone(zone).date(), at - timedelta(days=programme.tier_grace_days)
-    rows = await database.rows(
-        "SELECT member_id FROM loyalty.standing WHERE until <= $1 OR granted_until <= $2 ORDER BY member_id",
-        ended_by,
-        at,
-    )
-    await lock_accounts([row["member_id"] for row in rows])
-    now = await _standings([row["member_id"] for row in rows], programme, today)
-    due = {
-        member_id: (found.standing.until.astimezone(zone).date() - timedelta(days=1), found.joined)
-        for member_id, found in now.items()
-        if found.standing.until is not None and found.standing.until <= ended_by
-    }
-    first = [window(programme, last, joined)[0] for last, joined in due.values()]
-    before = await _counted(list(due), first, [last for last, _ in due.values()], programme)
-    changes = []
-    for member_id, found in now.items():
-        became = found.standing
-        if member_id in due:
-            # A rolling period that ended holds the day on which the tier was reached; what counts is what came after.
-            ended = 0 if programme.tier_period == "rolling" else before[member_id]
-            counted = max(became.qualifying, ended)
-            became = _reviewed(became, programme.tier_reached(counted), programme, today, found.joined)
-        if became.granted_until is not None and became.granted_until <= at:
-            became = msgspec.structs.replace(became, granted=None, granted_until=None)
-        changes.append(_Change(member_id=member_id, before=found.standing.tier, became=became))
-    settled = await _settle(changes, at=at) if changes else []
-    return sum(_is_above(change.before, after.tier) for change, after in zip(changes, settled, strict=True))
-
-
-def _reviewed(
-    standing: Standing, reached: TierLevel | None, programme: Programme, today: date, joined: date
-) -> Standing:
-    """What is earned when a period has ended: kept, or down. Either is then safe to the end of the period that today is in; of a
-    rolling one, as if it had been reached today."""
-    earned = standing.earned
-    if _is_above(earned, reached):
-        lower = [level for level in programme.tiers if _is_above(earned, level)]
-        one_level = max(lower, key=lambda level: level.threshold, default=None)
-        earned = one_level if programme.tier_downgrade == "one_level" else reached
-    ends = window(programme, today, joined)[1]
-    until = datetime(ends.year, ends.month, ends.day, tzinfo=programme.chain.zone) if earned is not None else None
-    return msgspec.structs.replace(standing, earned=earned, until=until)

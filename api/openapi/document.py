@@ -71,7 +71,7 @@ _TAGS: Final = {
     "products": "The catalogue",
     "members": "Members and what is known of them",
     "till": "Quote, checkout, return, shifts",
-    "loyalty": "Rewards and redemptions",
+    "loyalty": "The programme: rules, tiers, rewards, vouchers, members' accounts, statements",
     "segmentation": "RFM, clusters, runs",
     "campaigns": "Campaigns and their results",
     "webhooks": "Events to other systems",

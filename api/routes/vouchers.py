@@ -33,6 +33,7 @@ from loyalty.voucher_batches import (
     terms_of,
 )
 from loyalty.vouchers import Checked, check_voucher
+from loyalty.wording import Language
 from membership.cards import member_of_card
 from stores.errors import UnknownStore
 
@@ -202,7 +203,7 @@ class VoucherController(Controller):
         return _checked(code, found, outcome, language)
 
 
-def _checked(code: str, found: Checked, outcome: VoucherFate | None, language: Any) -> VoucherChecked:
+def _checked(code: str, found: Checked, outcome: VoucherFate | None, language: Language) -> VoucherChecked:
     reason = found.reason.text(language) if found.reason is not None else outcome.reason if outcome else ""
     voucher = found.voucher
     return VoucherChecked(
