@@ -173,3 +173,10 @@ def test_an_entry_from_before_there_were_reasons_reads_as_it_was_written() -> No
 def test_a_tier_multiplies_by_the_thousandth() -> None:
     assert earn([BASE], [line(100_000)], context(tier="gold", tier_multiplier_milli=1250)).points == 1250
     assert earn([BASE], [line(100_000)], context(tier="gold", tier_multiplier_milli=1001)).points == 1001
+
+
+def test_a_multiplier_is_exact_for_the_largest_baskets() -> None:
+    double = EarnRule(code="double", version=1, kind="bonus", multiplier_milli=2000)
+    award = earn([BASE, double], [line(123_456_700)], context(tier="gold", tier_multiplier_milli=1500))
+    assert [part.points for part in award.explanation] == [1_234_567, 617_283, 1_234_567]
+    assert award.points == 3_086_417

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 import database
+from loyalty.accounts import adjust
 from loyalty.checkout import checkout
+from loyalty.errors import NothingToReturn
 from loyalty.households import join as share
 from loyalty.pricing import BasketLine
 from loyalty.programme import publish_rule
@@ -188,3 +190,30 @@ async def test_a_household_s_quote_is_what_its_checkout_does() -> None:
         done = await shop.sell(father, ("CUP", 1, 1000), points_to_spend=points)
         assert (said.usable, said.pending) == (done.usable, done.pending)
     assert (await shop.balance_of(mother)) + (await shop.balance_of(father)) == done.usable
+
+
+async def test_points_that_are_given_pay_what_is_owed_first() -> None:
+    await shop.policy(clawback="allow_debt")
+    member = await shop.join()
+    sale = await shop.sell(member, ("CUP", 2, 1000))
+    await shop.sell(member, ("POST", 1, 500), points_to_spend=20)
+    await shop.bring_back(sale, (1, 2))
+    await adjust(member, 25, reason="goodwill", at=NOON)
+    account = await database.row("SELECT balance, debt FROM loyalty.account WHERE unit = 'points'")
+    lots = await database.value("SELECT sum(remaining) FROM loyalty.lot")
+    assert (account["balance"], account["debt"], lots) == (5, 0, 5)
+
+
+async def test_a_single_point_goes_back_and_no_more() -> None:
+    member = await shop.join()
+    await shop.give(member, 1)
+    sale = await shop.sell(member, ("POST", 2, 50), points_to_spend=1)
+    assert [(await shop.bring_back(sale, (1, 1))).points_given_back for _ in range(2)] == [0, 1]
+
+
+async def test_nothing_left_to_cancel_is_told_by_the_first_line() -> None:
+    sale = await shop.sell(await shop.join(), ("CUP", 1, 1000), ("TEA", 1, 255))
+    await shop.bring_back(sale, (1, 1), (2, 1))
+    with pytest.raises(NothingToReturn) as refused:
+        await cancel(sale.receipt_id, till="T1", number="C", business_time=NOON)
+    assert (refused.value.facts["line_no"], refused.value.facts["left"]) == (1, 0)
