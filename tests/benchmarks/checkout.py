@@ -52,7 +52,7 @@ def bench_checkout(home: Path, *, seconds: int) -> list[Result]:
             http,
             reference,
             "/s",
-            0.4,
+            0.45,
             at_most=False,
         ),
         Result(
