@@ -47,7 +47,7 @@ from membership.cards import member_of_card
 from tests import shop
 from tests.properties.ledger_model import TIER_MONTHS, TIERS, Model, ModelVoucher, less, months_after
 
-EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "55"))
 STEPS = 40
 START = shop.NOON - timedelta(days=2000)
 MEMBERS = 3
