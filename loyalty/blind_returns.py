@@ -59,7 +59,7 @@ async def take_back_blind(
         receipt_id = await record(receipt)
         if receipt_id is None:
             recorded = await find_receipt(store_id=store_id, till=till, number=number)
-            return _answer(receipt, recorded.id, _Taken(), again=True)
+            return _answer(receipt, recorded.id, await _taken_before(recorded.id), again=True)
         taken = await _claw_back(account, store, receipt, receipt_id) if account is not None else _Taken()
         return _answer(receipt, receipt_id, taken, again=False)
 
@@ -70,6 +70,15 @@ class _Taken(msgspec.Struct, frozen=True, kw_only=True):
     due: int = 0
     points: int = 0
     usable: int | None = None
+
+
+async def _taken_before(receipt_id: int) -> _Taken:
+    """What the return took when it was recorded."""
+    entry = await database.row(
+        "SELECT amount, (explanation->>'due')::bigint AS due FROM loyalty.entry WHERE receipt_id = $1 AND kind = 'clawback'",
+        receipt_id,
+    )
+    return _Taken(due=entry["due"], points=-entry["amount"]) if entry is not None else _Taken()
 
 
 async def _lines(lines: Sequence[BasketLine]) -> list[ReceiptLine]:

@@ -100,7 +100,6 @@ async def _wanted(code: str, account: Account, store: str | None, at: datetime) 
 
 class _Held(msgspec.Struct, frozen=True, kw_only=True):
     id: int
-    account_id: int
     member_id: int
     reward: str | None
     status: HoldStatus
@@ -235,7 +234,7 @@ async def _lock_hold(hold_id: int) -> tuple[Involved, _Held]:
     """A hold is changed only under its accounts' locks, so that capture, void and expiry cannot meet."""
     involved = await lock_held(hold_id)
     row = await database.row(
-        "SELECT hold.id, account_id, member_id, reward.code AS reward, status, store_id, expires_at, voucher_id FROM loyalty.hold "
+        "SELECT hold.id, member_id, reward.code AS reward, status, store_id, expires_at, voucher_id FROM loyalty.hold "
         "JOIN loyalty.account ON account.id = account_id LEFT JOIN loyalty.reward ON reward.id = reward_id WHERE hold.id = $1",
         hold_id,
     )

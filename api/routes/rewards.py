@@ -97,7 +97,7 @@ class RedemptionController(Controller):
     ) -> Response[Redemption]:
         if not request.user.sees(data.store):
             raise UnknownStore(code=str(data.store))
-        store = data.store or (next(iter(request.user.stores)) if request.user.till and request.user.stores else None)
+        store = data.store or request.user.here
 
         async def write() -> Redemption:
             return await hold(data.member, at=datetime.now(UTC), points=data.points, reward=data.reward, store=store)

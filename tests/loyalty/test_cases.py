@@ -150,6 +150,7 @@ async def test_a_return_without_a_receipt_takes_what_such_goods_earn_and_never_m
     assert (back.refund, back.points_clawed_back, back.points_not_recovered, back.usable) == (1000, 5, 5, 0)
     again = await take_back_blind(lines, store="KL01", till="T1", number="B1", business_time=NOON, member=member)
     assert (again.again, again.receipt_id) == (True, back.receipt_id)
+    assert (again.points_clawed_back, again.points_not_recovered) == (5, 5)
     anonymous = await take_back_blind(lines, store="KL01", till="T1", number="B2", business_time=NOON)
     assert (anonymous.refund, anonymous.usable) == (1000, None)
 
