@@ -41,8 +41,9 @@ bench: $(STAMP) ## the speed figures of docs/benchmarks.md, as ratios in one run
 fuzz: $(STAMP) ## Schemathesis over the whole API; ARGS="--seconds 30" bounds it
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-soak: $(STAMP) ## the ledger's state machine and the crashes, for about half an hour
+soak: $(STAMP) ## the ledger's state machine, fifty ways at once and the crashes, for about half an hour
 	SOAK_EXAMPLES=3000 $(BIN)/pytest tests/properties/test_ledger.py $(ARGS)
+	SOAK_SHUFFLES=300 $(BIN)/pytest tests/concurrency/test_fifty_ways.py $(ARGS)
 	SOAK_KILLS=60 $(BIN)/pytest tests/concurrency/test_crashes.py $(ARGS)
 
 mutants: $(STAMP) ## change the money code a little at a time and see that a test notices; hours, or ARGS="--sample 20"

@@ -5,10 +5,10 @@ Everything runs on the connection of the current transaction when there is one, 
 
 import io
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from functools import lru_cache, partial
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import asyncpg
 import pyarrow as pa
@@ -21,7 +21,15 @@ from errors import DomainError, Unreachable
 Connection: TypeAlias = Any  # an asyncpg connection, or the pool's proxy of one
 Row: TypeAlias = Any  # an asyncpg Record: by name, by place, or as a dict
 
+Result = TypeVar("Result")
+
 POSTGRES_VERSION_MIN = 150_000
+TRIES = 3  # of a transaction that others got in the way of
+BATCH = 1000  # rows that others may be waiting for, at a time
+
+
+class Collision(Exception):
+    """Others changed what a transaction is about before it had its locks; done again, it sees it as it is."""
 
 
 class DatabaseTooOld(DomainError):
@@ -122,6 +130,29 @@ async def savepoint() -> AsyncIterator[None]:
         raise RuntimeError("a savepoint needs a transaction")
     async with outer.connection.transaction():
         yield
+
+
+async def retried(work: Callable[[], Awaitable[Result]]) -> Result:
+    """What `work` comes to, which opens its own transaction and is done again when that one lost against another: was chosen to end
+    a deadlock, came second with a key that both wrote, or raised `Collision`. Within a transaction it is done once, because what
+    fails there fails all of it."""
+    for _ in range(TRIES - 1):
+        try:
+            return await work()
+        except (asyncpg.DeadlockDetectedError, asyncpg.UniqueViolationError, Collision):
+            if engine().current_transaction.get() is not None:
+                raise
+    return await work()
+
+
+async def batch_by_batch(ids: Sequence[int], work: Callable[[Sequence[int]], Awaitable[Result]]) -> list[Result]:
+    """Do `work` for some of `ids` at a time, each time in a transaction of its own, so that nobody waits for all of them."""
+
+    async def one(batch: Sequence[int]) -> Result:
+        async with transaction():
+            return await work(batch)
+
+    return [await retried(partial(one, ids[first : first + BATCH])) for first in range(0, len(ids), BATCH)]
 
 
 class _Transaction(PostgresTransaction):

@@ -40,42 +40,47 @@ async def once(
 ) -> Response[Answer]:
     """Run `write` for the first request with its key; answer later ones as the first was, marked as replayed.
 
-    A refusal is not remembered: nothing was changed, so the same request may succeed later. `sealed` keeps an answer with a
-    secret in it encrypted; `tag` makes the ETag from the answer's bytes, the first time and every other.
+    A refusal is not remembered: nothing was changed, so the same request may succeed later. A write that collided with another is
+    done again, so `write` must bear it. `sealed` keeps an answer with a secret in it encrypted; `tag` makes the ETag from the
+    answer's bytes, the first time and every other.
     """
     if not 1 <= len(key) <= KEY_LENGTH_MAX:
         raise IdempotencyKeyMissing
     principal = request.user.name
-    # Keyed, because a body can hold something short enough to guess, such as a PIN.
-    request_hash = hashlib.blake2b(
-        b"\n".join(
-            (request.method.encode(), request.url.path.encode(), request.url.query.encode(), await request.body())
-        ),
-        key=_hash_key(settings().secret),
-        digest_size=32,
-    ).digest()
-    async with database.transaction():
-        claimed = await database.row("SELECT * FROM api.claim_key($1, $2)", principal, key)
-        assert claimed is not None
-        if not claimed["free"]:
-            raise IdempotencyKeyInFlight
-        if claimed["response"] is not None:
-            if claimed["request_hash"] != request_hash:
-                raise IdempotencyKeyReused
-            body = unseal(claimed["response"]) if sealed else claimed["response"]
-            return _response(body, claimed["status"], {"Idempotency-Replayed": "true", **_tag(tag, body)})
-        answer = await write()
-        body = b"" if status == 204 else msgspec.json.encode(answer)
-        await database.execute(
-            "INSERT INTO api.idempotency (principal, key, request_hash, status, response, sealed) VALUES ($1, $2, $3, $4, $5, $6)",
-            principal,
-            key,
-            request_hash,
-            status,
-            seal(body) if sealed else body,
-            sealed,
-        )
-    return _response(body, status, _tag(tag, body))
+    request_hash = await _hash(request)
+
+    async def answered() -> Response[Answer]:
+        async with database.transaction():
+            claimed = await database.row("SELECT * FROM api.claim_key($1, $2)", principal, key)
+            assert claimed is not None
+            if not claimed["free"]:
+                raise IdempotencyKeyInFlight
+            if claimed["response"] is not None:
+                if claimed["request_hash"] != request_hash:
+                    raise IdempotencyKeyReused
+                body = unseal(claimed["response"]) if sealed else claimed["response"]
+                return _response(body, claimed["status"], {"Idempotency-Replayed": "true", **_tag(tag, body)})
+            answer = await write()
+            body = b"" if status == 204 else msgspec.json.encode(answer)
+            await database.execute(
+                "INSERT INTO api.idempotency (principal, key, request_hash, status, response, sealed) VALUES ($1, $2, $3, $4, $5, $6)",
+                principal,
+                key,
+                request_hash,
+                status,
+                seal(body) if sealed else body,
+                sealed,
+            )
+        return _response(body, status, _tag(tag, body))
+
+    return await database.retried(answered)
+
+
+async def _hash(request: Request[Principal, Any, Any]) -> bytes:
+    """What tells a retry from another request with its key. Keyed, because a body can hold something short enough to guess, such as
+    a PIN."""
+    asked = (request.method.encode(), request.url.path.encode(), request.url.query.encode(), await request.body())
+    return hashlib.blake2b(b"\n".join(asked), key=_hash_key(settings().secret), digest_size=32).digest()
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisUnreachable
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from api.operation.logs import log
+from database import Collision
 from errors import DomainError
 
 TYPES: Final = "https://regulars.example/problems/"
@@ -139,6 +140,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     asyncpg.DataError: from_data,
     asyncpg.UniqueViolationError: from_collision,
     asyncpg.DeadlockDetectedError: from_collision,
+    Collision: from_collision,
     RedisUnreachable: from_unreachable,
     RedisTimeout: from_unreachable,
     UnicodeDecodeError: from_undecodable,

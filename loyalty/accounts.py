@@ -9,7 +9,8 @@ import database
 from errors import InvalidInput
 from loyalty.errors import AccountFrozen, InsufficientFunds, InsufficientPoints, TransferRefused
 from loyalty.funds import funds, lots_to_spend
-from loyalty.ledger import Account, Posting, activate, credit, debit, freeze_account, lock_account, lock_accounts
+from loyalty.ledger import Posting, activate, credit, debit, freeze_account
+from loyalty.locks import Account, lock_account, lock_accounts
 from loyalty.lots import expiry, split_spend
 from loyalty.programme import the_programme
 from membership.cards import member_of_card
@@ -69,9 +70,9 @@ async def transfer(
     async with database.transaction():
         programme = await the_programme()
         giver, taker = await member_of_card(number), await member_of_card(to)
-        if giver == taker:
-            raise TransferRefused(reason="both cards are the same member's")
         locked = await lock_accounts([giver, taker])
+        if locked[giver].id == locked[taker].id:
+            raise TransferRefused(reason="both cards are the same member's")
         today = at.astimezone(programme.chain.zone).replace(hour=0, minute=0, second=0, microsecond=0)
         given = await database.value(
             "SELECT coalesce(-sum(amount), 0)::bigint FROM loyalty.entry WHERE account_id = $1 AND kind = 'transfer_out' "
@@ -167,6 +168,8 @@ async def report_event(receipt_id: int, event: str, *, at: datetime) -> int:
         if member_id is None:
             return 0
         account = await lock_account(member_id)
+        if (await find_receipt(receipt_id=receipt_id)).member_id != account.member_id:
+            raise database.Collision  # its member was unmerged while this waited
         expires_at = expiry(at, (await the_programme()).at_once)
         return await activate(account, awaits=event, receipt_id=receipt_id, at=at, expires_at=expires_at)
 

@@ -9,7 +9,8 @@ import database
 from errors import InvalidInput
 from loyalty.earning import EarnContext, earn
 from loyalty.funds import funds, lots_to_spend
-from loyalty.ledger import Account, Posting, debit, lock_account
+from loyalty.ledger import Posting, debit
+from loyalty.locks import Account, lock_account
 from loyalty.lots import split_spend
 from loyalty.pricing import BasketLine, check_lines, earn_line
 from loyalty.programme import the_programme

@@ -10,7 +10,8 @@ from loyalty.caps import count_given, lock_budgets, what_is_left
 from loyalty.earning import explained
 from loyalty.errors import AccountFrozen, VoucherRefused
 from loyalty.funds import lots_to_spend
-from loyalty.ledger import EARNING, Account, Posting, debit, earning, repay
+from loyalty.ledger import EARNING, Posting, debit, earning, repay
+from loyalty.locks import Account
 from loyalty.lots import LotUse, activation, expiry, split_spend
 from loyalty.pricing import Buyer, Settlement, check_lines, earn_base, settle
 from loyalty.repeats import sale_again

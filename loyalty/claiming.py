@@ -11,7 +11,8 @@ from loyalty.caps import count_given, lock_budgets, what_is_left
 from loyalty.earning import EarnContext, EarnLine, earn, explained
 from loyalty.errors import ClaimRefused
 from loyalty.funds import funds
-from loyalty.ledger import Posting, credit, lock_account
+from loyalty.ledger import Posting, credit
+from loyalty.locks import lock_account
 from loyalty.lots import activation, expiry
 from loyalty.pricing import earn_base, earn_line
 from loyalty.programme import Programme, the_programme

@@ -8,7 +8,8 @@ import msgspec
 import database
 from loyalty.errors import UnknownHold
 from loyalty.funds import Unit
-from loyalty.ledger import ACCOUNT_COLUMNS, Account, Posting, account_of, credit, lock_account, restore
+from loyalty.ledger import Posting, credit, restore
+from loyalty.locks import Account, lock_account, lock_with_successors, settled
 from loyalty.lots import LotUse, Terms, expiry
 from loyalty.merging import forward
 from stores.receipts import RecordedReceipt, find_receipt
@@ -24,9 +25,7 @@ class Involved(msgspec.Struct, frozen=True, kw_only=True):
 
     def settled(self, account_id: int) -> Account:
         """The account, or the one that it has become part of."""
-        while account_id in self.moved:
-            account_id = self.moved[account_id]
-        return self.accounts[account_id]
+        return self.accounts[settled(account_id, self.moved)]
 
 
 async def lock_involved(sale_id: int) -> Involved:
@@ -49,30 +48,15 @@ async def lock_held(hold_id: int) -> Involved:
 
 
 async def _lock(others: str, member_id: int, of: int) -> Involved:
-    """The member's points account and others, with those they have moved to: points before stored value and in the order of
-    the accounts, as everywhere."""
-    while True:
-        rows = await database.rows(_LOCK.format(others=others), member_id, of)
-        accounts = {row["id"]: account_of(row) for row in rows}
-        moved = {row["id"]: row["moved_to"] for row in rows if row["moved_to"] is not None}
-        if all(into in accounts for into in moved.values()):
-            break  # else somebody was merged while this waited, and what they became part of is seen by now
+    """The member's points account and others, with those they have become part of."""
+    accounts, moved = await lock_with_successors(f"{_OWN} UNION {others}", member_id, of)
     own = next((one.id for one in accounts.values() if (one.member_id, one.unit) == (member_id, "points")), None)
-    involved = Involved(own=None, accounts=accounts, moved=moved)
-    return msgspec.structs.replace(involved, own=involved.settled(own)) if own is not None else involved
+    return Involved(own=accounts[settled(own, moved)] if own is not None else None, accounts=accounts, moved=moved)
 
 
+_OWN = "SELECT id FROM loyalty.account WHERE member_id = $1 AND unit = 'points'"
 _OF_SALE = "SELECT account_id FROM loyalty.entry WHERE receipt_id = $2 AND kind = 'spend'"
 _OF_HOLD = "SELECT account_id FROM loyalty.lot_hold JOIN loyalty.lot ON lot.id = lot_id WHERE hold_id = $2"
-_LOCK = f"""
-SELECT {ACCOUNT_COLUMNS} FROM loyalty.account WHERE id IN (
-    WITH RECURSIVE involved AS (
-        SELECT id, moved_to FROM loyalty.account
-            WHERE (member_id = $1 AND unit = 'points') OR id IN ({{others}})
-        UNION SELECT a.id, a.moved_to FROM involved JOIN loyalty.account a ON a.id = involved.moved_to
-    ) SELECT id FROM involved)
-ORDER BY unit DESC, id FOR NO KEY UPDATE
-"""
 
 
 async def give_back(

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 
 import database
-from loyalty.ledger import lock_account_by_id, repay
+from loyalty.ledger import repay
+from loyalty.locks import lock_account_by_id
 from loyalty.posting_sql import CREATE_POSTING, post_all
 from loyalty.programme import Programme, ensure_base_rule, the_programme
 from loyalty.rules import Caps, Conditions

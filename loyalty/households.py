@@ -7,7 +7,7 @@ import msgspec
 
 import database
 from loyalty.errors import HouseholdRefused
-from loyalty.ledger import lock_accounts
+from loyalty.locks import lock_accounts
 from membership.cards import member_of_card
 
 MEMBERS_MAX = 10

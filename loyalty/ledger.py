@@ -11,19 +11,9 @@ from typing import Any
 import msgspec
 
 import database
-from loyalty.funds import LOT, Unit
+from loyalty.funds import LOT
+from loyalty.locks import Account
 from loyalty.lots import FAR, Lot, LotUse, split_spend
-
-
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A locked account, as it was when it was locked. `debt` is points owed; `frozen` refuses to be spent from."""
-
-    id: int
-    member_id: int
-    balance: int
-    unit: Unit = "points"
-    debt: int = 0
-    frozen: bool = False
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,71 +35,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     balance_after: int
     lot_id: int | None = None
-
-
-async def lock_account(member_id: int, unit: Unit = "points") -> Account:
-    """The member's account, opened if need be, locked until the transaction ends; the account that its holdings went to when the
-    member was merged while this waited.
-
-    The account's row is the lock of everything about the member's points: lots and holds are only touched under it. Whoever
-    needs both of a member's takes the points first.
-    """
-    row = await database.row(_LOCK, member_id, unit)
-    if row is None:
-        await database.execute(
-            "INSERT INTO loyalty.account (member_id, unit) VALUES ($1, $2) ON CONFLICT (member_id, unit) DO NOTHING",
-            member_id,
-            unit,
-        )
-        row = await database.row(_LOCK, member_id, unit)
-        assert row is not None
-    if row["moved_to"] is not None:
-        return await lock_account_by_id(row["moved_to"])
-    return account_of(row)
-
-
-async def lock_accounts(member_ids: Sequence[int], unit: Unit = "points") -> dict[int, Account]:
-    """The accounts of several members, by member, locked in the order of their ids so that nobody waits in a circle."""
-    await database.execute(
-        "INSERT INTO loyalty.account (member_id, unit) SELECT m, $2 FROM unnest($1::bigint[]) AS m "
-        "WHERE NOT EXISTS (SELECT FROM loyalty.account a WHERE (a.member_id, a.unit) = (m, $2)) "
-        "ORDER BY m ON CONFLICT (member_id, unit) DO NOTHING",
-        list(member_ids),
-        unit,
-    )
-    rows = await database.rows(
-        f"{_SELECT} WHERE member_id = ANY($1::bigint[]) AND unit = $2 ORDER BY id FOR NO KEY UPDATE",
-        list(member_ids),
-        unit,
-    )
-    return {
-        row["member_id"]: account_of(row) if row["moved_to"] is None else await lock_account_by_id(row["moved_to"])
-        for row in rows
-    }
-
-
-async def lock_account_by_id(account_id: int) -> Account:
-    """An account by its id, locked likewise."""
-    row = await database.row(f"{_SELECT} WHERE id = $1 FOR NO KEY UPDATE", account_id)
-    assert row is not None
-    return account_of(row)
-
-
-def account_of(row: database.Row) -> Account:
-    """A row of `ACCOUNT_COLUMNS`."""
-    return Account(
-        id=row["id"],
-        member_id=row["member_id"],
-        unit=row["unit"],
-        balance=row["balance"],
-        debt=row["debt"],
-        frozen=row["frozen"],
-    )
-
-
-ACCOUNT_COLUMNS = "id, member_id, unit, balance, debt, frozen_at IS NOT NULL AS frozen, moved_to"
-_SELECT = f"SELECT {ACCOUNT_COLUMNS} FROM loyalty.account"
-_LOCK = f"{_SELECT} WHERE member_id = $1 AND unit = $2 FOR NO KEY UPDATE"
 
 
 async def credit(

@@ -9,19 +9,8 @@ import msgspec
 import database
 from loyalty.errors import OpenHolds, UnmergeRefused
 from loyalty.funds import Unit, accounts_of
-from loyalty.ledger import (
-    ACCOUNT_COLUMNS,
-    Account,
-    Posting,
-    account_of,
-    credit,
-    debit,
-    forgive,
-    freeze_account,
-    lock_accounts,
-    repay,
-    restore,
-)
+from loyalty.ledger import Posting, credit, debit, forgive, freeze_account, repay, restore
+from loyalty.locks import ACCOUNT_COLUMNS, Account, account_of, lock_accounts
 from loyalty.lots import LotUse
 from loyalty.tiers import recount
 from membership.cards import card_of_member, member_of_card

@@ -8,6 +8,7 @@ at the price that was charged, under the rules of its day, and what does not fit
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +19,7 @@ from loyalty.checkout import Offline, checkout
 from loyalty.errors import AccountFrozen, InsufficientFunds
 from loyalty.funds import funds
 from loyalty.households import pool_of
-from loyalty.ledger import lock_accounts
+from loyalty.locks import lock_accounts
 from loyalty.programme import the_programme
 from loyalty.returns import take_back
 from loyalty.sales import Basket, ReturnedLine, Sale
@@ -127,6 +128,9 @@ class _Replay:
 
     async def settle(self, sequence: int, event: TillEvent | None) -> Settled:
         """Replay one event, unless it was before, or others are missing before it."""
+        return await database.retried(partial(self._settle, sequence, event))
+
+    async def _settle(self, sequence: int, event: TillEvent | None) -> Settled:
         async with database.transaction():
             await self._lock()
             known = await database.row(
@@ -151,11 +155,13 @@ class _Replay:
             self._till,
         )
         for row in rows:
-            async with database.transaction():
-                await self._lock()
-                event = TillEvent(sequence=row["sequence"], body=row["body"])
-                if await self._is_parked(event.sequence):  # as it is under the lock
-                    await self._keep(await self._apply(event), event)
+            await database.retried(partial(self._retry, TillEvent(sequence=row["sequence"], body=row["body"])))
+
+    async def _retry(self, event: TillEvent) -> None:
+        async with database.transaction():
+            await self._lock()
+            if await self._is_parked(event.sequence):  # as it is under the lock
+                await self._keep(await self._apply(event), event)
 
     async def _is_parked(self, sequence: int) -> bool:
         return bool(

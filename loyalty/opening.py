@@ -9,7 +9,8 @@ import msgspec
 import database
 from errors import InvalidInput
 from loyalty.funds import Unit
-from loyalty.ledger import lock_account_by_id, repay
+from loyalty.ledger import repay
+from loyalty.locks import lock_account_by_id
 from loyalty.posting_sql import CREATE_POSTING, post_all
 from loyalty.programme import the_programme
 

@@ -13,7 +13,8 @@ from loyalty.errors import HoldSettled, InsufficientPoints, RefundRefused, Unkno
 from loyalty.funds import accounts_of, funds, lots_to_spend
 from loyalty.giving_back import Involved, lock_held, put_back
 from loyalty.households import pool_of
-from loyalty.ledger import Account, Posting, debit, lock_accounts, repay
+from loyalty.ledger import Posting, debit, repay
+from loyalty.locks import Account, lock_accounts, lock_accounts_by_id
 from loyalty.lots import LotUse, split_spend
 from loyalty.programme import the_programme
 from loyalty.rewards import StockedReward, check_reward, reward, reward_batch
@@ -53,7 +54,7 @@ async def hold(
         locked = await lock_accounts(await pool_of(member_id))
         account = locked[member_id]
         shared = set(await pool_of(account.member_id))  # as it is under the locks
-        pool = [one.id for one in locked.values() if one.member_id in shared]
+        pool = list({one.id for one in locked.values() if one.member_id in shared})
         wanted = await _wanted(reward, account, store, at) if reward is not None else None
         cost = wanted.points if wanted is not None else points
         assert cost is not None
@@ -174,14 +175,39 @@ async def void(hold_id: int, *, at: datetime) -> Redemption:
         if held.status in ("captured", "refunded"):
             raise HoldSettled(hold_id=hold_id, status=held.status)
         if held.status == "held":
-            await release([hold_id], "void")
+            await _release([hold_id], "void")
             for account in involved.accounts.values():
                 if account.debt:
                     await repay(account, at=at)
         return await _shown(hold_id, at)
 
 
-async def release(hold_ids: Sequence[int], status: HoldStatus) -> None:
+async def expire(hold_ids: Sequence[int], *, at: datetime) -> int:
+    """Give back what is still held by any of these; how many were. Inside the caller's transaction."""
+    accounts = {account.id: account for account in await lock_accounts_by_id(await _accounts_of_lots(hold_ids))}
+    rows = await database.rows(  # under the locks; since it was found due another may have been captured or voided
+        "SELECT id FROM loyalty.hold WHERE id = ANY($1::bigint[]) AND status = 'held'", list(hold_ids)
+    )
+    due = [row["id"] for row in rows]
+    if due:
+        await _release(due, "expired")
+        for account_id in await _accounts_of_lots(due):
+            if accounts[account_id].debt:
+                await repay(accounts[account_id], at=at)
+    return len(due)
+
+
+async def _accounts_of_lots(hold_ids: Sequence[int]) -> list[int]:
+    """The accounts that holds have lots of. They stay the same ones: held lots do not move."""
+    rows = await database.rows(
+        "SELECT DISTINCT account_id FROM loyalty.lot_hold JOIN loyalty.lot ON lot.id = lot_id WHERE hold_id = ANY($1::bigint[]) "
+        "ORDER BY 1",
+        list(hold_ids),
+    )
+    return [row["account_id"] for row in rows]
+
+
+async def _release(hold_ids: Sequence[int], status: HoldStatus) -> None:
     """Free the lots of open holds whose accounts are locked, and what they took of rewards."""
     await database.execute(
         "WITH freed AS (SELECT lot_id, sum(points) AS points FROM loyalty.lot_hold WHERE hold_id = ANY($1::bigint[]) GROUP BY 1), "

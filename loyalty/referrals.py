@@ -1,12 +1,14 @@
 """Rewarding members who bring members: both sides, once the newcomer's first purchase worth it can be returned no more."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 import msgspec
 
 import database
-from loyalty.ledger import Posting, credit, lock_accounts
+from loyalty.ledger import Posting, credit
+from loyalty.locks import Account, lock_accounts
 from loyalty.lots import expiry
 from loyalty.programme import Programme, the_programme
 from stores.single_row import change_row, read_row
@@ -56,11 +58,13 @@ async def reward_referrals(at: datetime) -> int:
     if not rule.active:
         return 0
     due = await database.rows(_DUE, at - timedelta(days=rule.window_days), rule.spend_min)
-    rewarded = 0
-    for row in due:
-        async with database.transaction():
-            rewarded += await _reward(row["referee_id"], row["receipt_id"], rule, await the_programme(), at)
-    return rewarded
+    programme = await the_programme()
+    return sum(
+        [
+            await database.retried(partial(_reward, row["referee_id"], row["receipt_id"], rule, programme, at))
+            for row in due
+        ]
+    )
 
 
 # The first purchase that is worth it, all that came back of it taken off; earlier ones that came back do not count.
@@ -76,35 +80,48 @@ WHERE status = 'waiting' ORDER BY referee_id
 
 
 async def _reward(referee_id: int, receipt_id: int, rule: ReferralRule, programme: Programme, at: datetime) -> int:
-    row = await database.row(
-        "SELECT membership.survivor(referrer_id) AS referrer, membership.survivor(referee_id) AS referee, EXISTS (SELECT FROM "
-        "membership.member m WHERE m.id IN (referrer_id, referee_id) AND m.status = 'erased') AS erased FROM membership.referral "
-        "WHERE referee_id = $1 AND status = 'waiting' FOR UPDATE",
-        referee_id,
-    )
-    if row is None:
-        return 0
-    referrer, referee = row["referrer"], row["referee"]
-    if row["erased"] or referrer == referee:
-        reason = "erased" if row["erased"] else "merged into one"
-        await _decide(referee_id, "refused", reason, receipt_id, at)
-        return 0
-    # Sorted, because somebody's referrer may be another's referee; and before the cap is looked at, which it guards.
-    accounts = await lock_accounts([referrer, referee])
+    async with database.transaction():
+        # The accounts before anything else, as everywhere, and before the cap is looked at, which they guard.
+        both = await database.row(
+            "SELECT membership.survivor(referrer_id), membership.survivor(referee_id) FROM membership.referral WHERE referee_id = $1",
+            referee_id,
+        )
+        assert both is not None
+        locked = await lock_accounts(list(both))
+        referrer, referee = (locked[member_id] for member_id in both)
+        erased = await database.value(
+            "SELECT EXISTS (SELECT FROM membership.member WHERE id IN (referrer_id, referee_id) AND status = 'erased') "
+            "FROM membership.referral WHERE referee_id = $1 AND status = 'waiting' FOR UPDATE",
+            referee_id,
+        )
+        if erased is None:
+            return 0
+        if erased or referrer.id == referee.id:
+            reason = "erased" if erased else "merged into one"
+            await _decide(referee_id, "refused", reason, receipt_id, at)
+            return 0
+        await _credit_both(referrer, referee, referee_id, rule, programme, at)
+        await _decide(referee_id, "rewarded", "", receipt_id, at)
+        return 1
+
+
+async def _credit_both(
+    referrer: Account, referee: Account, referee_id: int, rule: ReferralRule, programme: Programme, at: datetime
+) -> None:
     so_far = await database.value(
         "SELECT count(*) FROM loyalty.entry WHERE account_id = $1 AND kind = 'bonus' AND reason = 'referral' "
         "AND explanation->>'side' = 'referrer' AND event_at > $2",
-        accounts[referrer].id,
+        referrer.id,
         at - timedelta(days=rule.period_days),
     )
     points = {
         "referrer": (referrer, 0 if so_far >= rule.rewards_max else rule.referrer_points),
         "referee": (referee, rule.referee_points),
     }
-    for side, (member_id, amount) in points.items():
+    for side, (account, amount) in points.items():
         if amount:
             await credit(
-                accounts[member_id],
+                account,
                 Posting(
                     amount=amount,
                     kind="bonus",
@@ -115,8 +132,6 @@ async def _reward(referee_id: int, receipt_id: int, rule: ReferralRule, programm
                 activates_at=at,
                 expires_at=expiry(at, programme.at_once),
             )
-    await _decide(referee_id, "rewarded", "", receipt_id, at)
-    return 1
 
 
 async def _decide(referee_id: int, status: str, reason: str, receipt_id: int, at: datetime) -> None:

@@ -17,7 +17,8 @@ from loyalty.earning import Award, context_of, earn, points_of, rules_of
 from loyalty.errors import NotASale, NothingToReturn
 from loyalty.funds import funds, lots_to_claw
 from loyalty.giving_back import Involved, give_back, lock_involved
-from loyalty.ledger import Account, Posting, debit
+from loyalty.ledger import Posting, debit
+from loyalty.locks import Account
 from loyalty.lots import split_clawback
 from loyalty.pricing import earn_line
 from loyalty.programme import Programme, the_programme
@@ -82,23 +83,29 @@ async def _take_back(
 ) -> Return:
     if business_time.tzinfo is None:
         raise InvalidInput(field="business_time", why="needs an offset, such as 2026-03-01T10:15:00+08:00")
-    async with database.transaction():
-        # The accounts first, as everywhere; the sale's row then orders returns of anonymous receipts.
-        involved = await lock_involved(sale_id)
-        sale = await find_receipt(receipt_id=sale_id, lock=True)
-        if sale.kind != "sale":
-            raise NotASale(receipt_id=sale_id)
-        again = await return_again(sale, returned, till=till, number=number)
-        if again is not None:
-            return again
-        quantities = _checked(sale, returned if returned is not None else _all_that_is_left(sale))
-        receipt = _receipt(sale, quantities, till=till, number=number, at=business_time, staff_id=staff_id)
-        receipt_id = await record(receipt)
-        assert receipt_id is not None, "looked for above, under the sale's lock"
-        answer = await _undo(involved, sale, receipt, receipt_id, quantities)
-        if cancel:
-            await release_vouchers(sale.id, at=business_time)
-        return answer
+
+    async def work() -> Return:
+        async with database.transaction():
+            # The accounts first, as everywhere; the sale's row then orders returns of anonymous receipts.
+            involved = await lock_involved(sale_id)
+            sale = await find_receipt(receipt_id=sale_id, lock=True)
+            if sale.member_id != (involved.own.member_id if involved.own else None):
+                raise database.Collision  # claimed, or its member unmerged, while this waited: it takes another's lock
+            if sale.kind != "sale":
+                raise NotASale(receipt_id=sale_id)
+            again = await return_again(sale, returned, till=till, number=number)
+            if again is not None:
+                return again
+            quantities = _checked(sale, returned if returned is not None else _all_that_is_left(sale))
+            receipt = _receipt(sale, quantities, till=till, number=number, at=business_time, staff_id=staff_id)
+            receipt_id = await record(receipt)
+            assert receipt_id is not None, "looked for above, under the sale's lock"
+            answer = await _undo(involved, sale, receipt, receipt_id, quantities)
+            if cancel:
+                await release_vouchers(sale.id, at=business_time)
+            return answer
+
+    return await database.retried(work)
 
 
 async def _undo(

@@ -12,7 +12,7 @@ from errors import InvalidInput
 from loyalty.caps import what_is_left
 from loyalty.funds import Funds, accounts_of, funds, funds_sql
 from loyalty.households import pool_of
-from loyalty.ledger import ACCOUNT_COLUMNS, Account, account_of, lock_account, lock_accounts
+from loyalty.locks import ACCOUNT_COLUMNS, Account, account_of, lock_account, lock_accounts
 from loyalty.pricing import Buyer, Place
 from loyalty.programme import Programme, the_programme
 from loyalty.sales import Basket
@@ -66,7 +66,7 @@ async def lock_buyer(basket: Basket) -> Accounts:
         locked = await lock_accounts(await pool_of(member_id))
         own = locked[member_id]
         shared = set(await pool_of(own.member_id))  # as it is under the locks
-        pool = [account for account in locked.values() if account.member_id in shared]
+        pool = list({one.id: one for one in locked.values() if one.member_id in shared}.values())
         shown = [account.id for account in pool]
     money = await lock_account(own.member_id, "money") if basket.stored_value_to_spend else None
     return Accounts(own=own, pool=pool, shown=shown, money=money)

@@ -1,11 +1,13 @@
 """Every member's tier looked at again: up when what counts is enough, down when a period has ended. `tiers.py` has one member's."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import msgspec
 
 import database
-from loyalty.ledger import lock_accounts
+from loyalty.locks import lock_accounts
 from loyalty.programme import Programme, TierLevel
 from loyalty.tiers import (
     Change,
@@ -24,15 +26,18 @@ async def raise_all(programme: Programme, at: datetime) -> int:
     """Raise every member whom what counts puts above the tier they have earned; how many were."""
     if not programme.tiers:
         return 0
-    zone = programme.chain.zone
-    today = at.astimezone(zone).date()
-    due = [
-        row["member_id"]
-        for row in await database.rows(_ABOVE.format(metric=programme.tier_metric), *_widest(programme, at))
-    ]
-    await lock_accounts(due)
+    rows = await database.rows(_ABOVE.format(metric=programme.tier_metric), *_widest(programme, at))
+    raised = await database.batch_by_batch(
+        [row["member_id"] for row in rows], partial(_raise, programme=programme, at=at)
+    )
+    return sum(raised)
+
+
+async def _raise(member_ids: Sequence[int], *, programme: Programme, at: datetime) -> int:
+    today = at.astimezone(programme.chain.zone).date()
+    await lock_accounts(member_ids)
     changes = []
-    for member_id, now in (await standings(due, programme, today)).items():
+    for member_id, now in (await standings(member_ids, programme, today)).items():
         tier = programme.tier_reached(now.standing.qualifying)
         if is_above(tier, now.standing.earned):
             until = safe_until(programme, today, now.joined)
@@ -66,15 +71,28 @@ async def review(programme: Programme, at: datetime) -> int:
     A member keeps the tier that the ended period, or what counts by now, reaches. Otherwise it goes down by a level, which is then
     safe for a period, or to what is reached, as the programme has it.
     """
-    zone = programme.chain.zone
-    today, ended_by = at.astimezone(zone).date(), at - timedelta(days=programme.tier_grace_days)
     rows = await database.rows(
-        "SELECT member_id FROM loyalty.standing WHERE until <= $1 OR granted_until <= $2 ORDER BY member_id",
-        ended_by,
+        "SELECT member_id FROM loyalty.standing JOIN membership.member m ON m.id = member_id "
+        "WHERE (until <= $1 OR granted_until <= $2) AND m.status <> 'merged' ORDER BY member_id",
+        _ended_by(programme, at),
         at,
     )
-    await lock_accounts([row["member_id"] for row in rows])
-    now = await standings([row["member_id"] for row in rows], programme, today)
+    lowered = await database.batch_by_batch(
+        [row["member_id"] for row in rows], partial(_review, programme=programme, at=at)
+    )
+    return sum(lowered)
+
+
+def _ended_by(programme: Programme, at: datetime) -> datetime:
+    """When a tier has to have ended for its grace to be over, too."""
+    return at - timedelta(days=programme.tier_grace_days)
+
+
+async def _review(member_ids: Sequence[int], *, programme: Programme, at: datetime) -> int:
+    zone = programme.chain.zone
+    today, ended_by = at.astimezone(zone).date(), _ended_by(programme, at)
+    await lock_accounts(member_ids)
+    now = await standings(member_ids, programme, today)
     due = {
         member_id: (found.standing.until.astimezone(zone).date() - timedelta(days=1), found.joined)
         for member_id, found in now.items()

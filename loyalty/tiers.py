@@ -11,7 +11,7 @@ import msgspec
 
 import database
 from loyalty.errors import UnknownTier
-from loyalty.ledger import lock_account
+from loyalty.locks import lock_account
 from loyalty.programme import Programme, TierLevel
 from membership.cards import member_of_card
 

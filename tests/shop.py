@@ -5,7 +5,8 @@ from typing import Any
 
 import database
 from loyalty.checkout import checkout
-from loyalty.ledger import Posting, credit, lock_account
+from loyalty.ledger import Posting, credit
+from loyalty.locks import lock_account
 from loyalty.pricing import BasketLine
 from loyalty.programme import ensure_base_rule
 from loyalty.returns import take_back

@@ -1,6 +1,8 @@
 """Transactions, locks and COPY."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 
 import asyncpg
 import pyarrow as pa
@@ -81,6 +83,71 @@ async def test_rows_locked_in_crossing_order_do_not_deadlock() -> None:
 
     await asyncio.gather(add([1, 2]), add([2, 1]), add([2, 1]), add([1, 2]))
     assert [row["n"] for row in await database.rows("SELECT n FROM t ORDER BY id")] == [80, 80]
+
+
+@pytest.mark.usefixtures("own_database")
+async def test_who_is_chosen_to_end_a_deadlock_does_it_again() -> None:
+    await database.execute("CREATE TABLE t (id bigint PRIMARY KEY, n int); INSERT INTO t VALUES (1, 0), (2, 0)")
+    begun = 0
+
+    async def crossing(first: int, second: int) -> None:
+        nonlocal begun
+        async with database.transaction():
+            begun += 1
+            await database.execute("UPDATE t SET n = n + 1 WHERE id = $1", first)
+            while begun < 2:
+                await asyncio.sleep(0.01)
+            await database.execute("UPDATE t SET n = n + 1 WHERE id = $1", second)
+
+    await asyncio.gather(
+        database.retried(partial(crossing, 1, 2)),
+        database.retried(partial(crossing, 2, 1)),
+    )
+    assert begun == 3
+    assert [row["n"] for row in await database.rows("SELECT n FROM t ORDER BY id")] == [2, 2]
+
+
+@pytest.mark.usefixtures("own_database")
+async def test_what_collides_again_and_again_is_given_up() -> None:
+    tried = 0
+
+    async def work() -> None:
+        nonlocal tried
+        tried += 1
+        raise database.Collision
+
+    with pytest.raises(database.Collision):
+        await database.retried(work)
+    assert tried == database.TRIES
+
+
+async def test_within_a_transaction_nothing_is_done_again() -> None:
+    tried = 0
+
+    async def work() -> None:
+        nonlocal tried
+        tried += 1
+        raise database.Collision
+
+    async with database.transaction():
+        with pytest.raises(database.Collision):
+            await database.retried(work)
+    assert tried == 1
+
+
+@pytest.mark.usefixtures("own_database")
+async def test_what_is_done_batch_by_batch_stays_done_when_a_later_batch_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BATCH", 2)
+    await database.execute("CREATE TABLE t (id bigint PRIMARY KEY)")
+
+    async def add(ids: Sequence[int]) -> int:
+        await database.execute("INSERT INTO t SELECT unnest($1::bigint[])", list(ids))
+        return len(ids)
+
+    assert await database.batch_by_batch([1, 2, 3], add) == [2, 1]
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.batch_by_batch([4, 5, 6, 3, 7], add)
+    assert [row["id"] for row in await database.rows("SELECT id FROM t ORDER BY id")] == [1, 2, 3, 4, 5]
 
 
 async def test_copy_in_and_columns_out_keep_values_and_nulls() -> None:
