@@ -253,7 +253,7 @@ async def _join_tiers(merge: Merge) -> None:
         key=lambda row: (row["granted"], row["granted_until"]),
         default=None,
     )
-    highest = max(rows, key=lambda row: row["threshold"])
+    highest = min(rows, key=lambda row: (-row["threshold"], row["since"]))
     became = (
         highest["tier_id"],
         highest["since"],

@@ -1,13 +1,24 @@
 """What the ledger should do, in plain Python: lists of lots and no database. It is slow, obvious, and shares no code with the product."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
+from tests.properties.tier_model import (
+    ORDER,
+    TIER_MONTHS,
+    ModelStanding,
+    higher,
+    local_day,
+    months_after,
+    rank,
+    tier_of,
+)
+
 HOLD_MINUTES, GRACE_DAYS, MONTHS = 15, 30, 1
-TIERS = {"silver": 5_000, "gold": 15_000}  # spent within so many months
-TIER_MONTHS = 1
+CLAIM_DAYS = 30
+NOBODY = -1
 
 
 @dataclass
@@ -19,6 +30,10 @@ class ModelLot:
     expires: datetime | None
     sale: int | None = None
     held: int = 0
+    expired: int = 0
+
+    def __post_init__(self) -> None:
+        self.points = self.remaining
 
     @property
     def free(self) -> int:
@@ -38,8 +53,8 @@ class ModelSale:
     earned: int
     cash: Fraction
     spent: list[tuple[ModelLot, int]]
-    stored: int
-    day: date
+    stored: list[tuple[ModelLot, int]]
+    at: datetime
     voucher: "ModelVoucher | None" = None
     returned: list[int] = field(default_factory=list)
     given_back: int = 0
@@ -48,6 +63,10 @@ class ModelSale:
     @property
     def total(self) -> int:
         return sum(amount for _, _, amount in self.lines)
+
+    @property
+    def day(self) -> date:
+        return local_day(self.at)
 
     def worth(self, place: int, quantity: int) -> int:
         """What so many of a line are worth, of all of it."""
@@ -73,21 +92,21 @@ class ModelVoucher:
     code: str
     owner: int | None
     value: int
-    used: bool = False
+    used_by: int | None = None  # the sale, by its number
 
 
 @dataclass
-class ModelStanding:
-    """What tier a member has earned and until when, and what was given by hand."""
+class ModelMerge:
+    """What it takes to make two of them again."""
 
-    earned: str | None = None
-    until: datetime | None = None
-    granted: str | None = None
-    granted_until: datetime | None = None
-
-    @property
-    def tier(self) -> str | None:
-        return higher(self.earned, self.granted)
+    survivor: int
+    sales: int  # how many there were
+    vouchers: list[ModelVoucher]
+    moved: list[tuple[ModelLot, ModelLot]] = field(default_factory=list)  # home, and what came of it
+    own: ModelStanding | None = None  # the survivor's tier as it was, if the merge changed it
+    became: ModelStanding | None = None
+    home: set[int] | None = None  # the household that the absorbed member was in
+    survivor_joined: bool = False
 
 
 @dataclass
@@ -104,18 +123,20 @@ class Model:
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.lots: list[ModelLot] = []
+        self.coins: list[ModelLot] = []  # stored value, which never ends
         self.debts: dict[int, int] = {}
-        self.money: dict[int, int] = {}
         self.merged: dict[int, int] = {}
+        self.merges: dict[int, ModelMerge] = {}  # by the absorbed member
         self.households: list[set[int]] = []
         self.sales: list[ModelSale] = []
+        self.brought_back: list[tuple[int, date, int]] = []  # without a receipt: by whom, when, what for
         self.holds: list[ModelHold] = []
         self.vouchers: list[ModelVoucher] = []
         self.standings: dict[int, ModelStanding] = {}
         self.policy, self.pending_days = "within_balance", 0
 
     def join(self, member: int) -> None:
-        self.debts[member] = self.money[member] = 0
+        self.debts[member] = 0
         self.standings[member] = ModelStanding()
 
     def who(self, member: int) -> int:
@@ -134,6 +155,12 @@ class Model:
 
     def usable(self, member: int) -> int:
         return sum(lot.free for lot in self.spendable(self.pool(member)))
+
+    def stored(self, member: int) -> int:
+        return sum(coin.remaining for coin in self.coins if coin.owner == member)
+
+    def top_up(self, member: int, amount: int) -> None:
+        self.coins.append(ModelLot(member, len(self.coins), amount, self.now, None))
 
     def balance(self, member: int) -> int:
         return sum(lot.remaining for lot in self.lots if lot.owner == member) - self.debts[member]
@@ -172,33 +199,44 @@ class Model:
         return uses
 
     def earned_lot(self, owner: int, points: int, sale: int) -> None:
-        active = self.now + timedelta(days=self.pending_days)
+        active = self.sales[sale].at + timedelta(days=self.pending_days)
         self.open(owner, points, active, end_of_month(active, MONTHS), sale)
 
     @property
     def today(self) -> date:
-        return (self.now + timedelta(hours=8)).date()
+        return local_day(self.now)
 
     def qualifying(self, owner: int) -> int:
         """What was spent in the months up to today, less what came back of it."""
         first = months_after(self.today, -TIER_MONTHS) + timedelta(days=1)
-        return sum(
+        bought = sum(
             sale.total - sale.back()
             for sale in self.sales
             if self.who(sale.member) == owner and first <= sale.day <= self.today
+        )
+        return bought - sum(
+            amount
+            for member, day, amount in self.brought_back
+            if self.who(member) == owner and first <= day <= self.today
         )
 
     def rise(self, owner: int) -> None:
         now, reached = self.standings[owner], tier_of(self.qualifying(owner))
         if higher(reached, now.earned) != now.earned:
             now.earned, now.until = reached, self.period_end()
+            now.settle(self.now)
+
+    def grant(self, owner: int, tier: str | None, until: datetime | None) -> None:
+        now = self.standings[owner]
+        now.granted, now.granted_until = tier, until
+        now.settle(self.now)
 
     def period_end(self) -> datetime:
         ends = months_after(self.today, TIER_MONTHS)
         return datetime(ends.year, ends.month, ends.day, tzinfo=self.now.tzinfo) - timedelta(hours=8)
 
     def good(self, voucher: ModelVoucher, buyer: int) -> bool:
-        return not voucher.used and (voucher.owner is None or self.who(voucher.owner) == buyer)
+        return voucher.used_by is None and (voucher.owner is None or self.who(voucher.owner) == buyer)
 
     def sell(
         self,
@@ -209,14 +247,16 @@ class Model:
         voucher: ModelVoucher | None = None,
     ) -> ModelSale:
         if voucher is not None:
-            voucher.used, lines = True, less(lines, voucher.value)
+            voucher.used_by, lines = len(self.sales), less(lines, voucher.value)
         total = sum(amount for _, _, amount in lines)
         uses = self.take(self.spendable(self.pool(member)), points)
         for lot, taken in uses:
             lot.remaining -= taken
-        self.money[member] -= stored
+        coins = self.take([coin for coin in self.coins if coin.owner == member], stored)
+        for coin, taken in coins:
+            coin.remaining -= taken
         cash = Fraction(total - points, total) if total else Fraction(1)
-        sale = ModelSale(member, lines, 0, cash, uses, stored, self.today, voucher, [0] * len(lines))
+        sale = ModelSale(member, lines, 0, cash, uses, coins, self.now, voucher, [0] * len(lines))
         sale.earned = sale.award()
         self.sales.append(sale)
         if sale.earned:
@@ -224,9 +264,38 @@ class Model:
         self.rise(member)
         return sale
 
+    def sell_to_nobody(self, lines: list[tuple[str, int, int]]) -> None:
+        self.sales.append(ModelSale(NOBODY, lines, 0, Fraction(1), [], [], self.now, None, [0] * len(lines)))
+
+    def claimable(self, number: int) -> bool:
+        sale = self.sales[number]
+        return sale.member == NOBODY and self.now <= sale.at + timedelta(days=CLAIM_DAYS)
+
+    def claim(self, member: int, number: int) -> int:
+        """What stayed of the goods earns, from the day of the sale on."""
+        sale = self.sales[number]
+        sale.member, sale.earned = member, sale.award()
+        if sale.earned:
+            self.earned_lot(member, sale.earned, number)
+        self.rise(member)
+        return sale.earned
+
+    def take_back_blind(self, member: int, total: int) -> int:
+        """What goods without a receipt take back: 1 a ringgit, of what is there."""
+        self.brought_back.append((member, self.today, total))
+        own = self.spendable({member})
+        points = 0 if self.policy == "only_pending" else min(total // 100, sum(lot.free for lot in own))
+        for lot, taken in self.take(own, points):
+            lot.remaining -= taken
+        return points
+
     def take_back(self, number: int, quantities: dict[int, int]) -> tuple[int, int, int]:
         """Points clawed back, owed and given back."""
         sale = self.sales[number]
+        if sale.member == NOBODY:
+            for place, quantity in quantities.items():
+                sale.returned[place] += quantity
+            return 0, 0, 0
         owner, before = self.who(sale.member), sale.award()
         for place, quantity in quantities.items():
             sale.returned[place] += quantity
@@ -234,10 +303,9 @@ class Model:
         taken = self._claw_back(owner, number, due)
         owed = due - taken if self.policy == "allow_debt" else 0
         self.debts[owner] += owed
-        given = self._give_back(sale)
-        stored = sale.stored * sale.back() // sale.total - sale.stored_back if sale.total else 0
-        sale.stored_back += stored
-        self.money[owner] += stored
+        given = self._give_back(sale, sale.spent, sale.given_back)
+        sale.given_back += given
+        sale.stored_back += self._give_back(sale, sale.stored, sale.stored_back)
         return taken + owed, owed, given
 
     def _claw_back(self, owner: int, number: int, due: int) -> int:
@@ -256,11 +324,10 @@ class Model:
                 taken += points
         return taken
 
-    def _give_back(self, sale: ModelSale) -> int:
-        paid = sum(points for _, points in sale.spent)
-        due = paid * sale.back() // sale.total - sale.given_back if sale.total else 0
-        self.put_back(slice_of(sorted(sale.spent, key=lambda use: use[0].number), sale.given_back, due))
-        sale.given_back += due
+    def _give_back(self, sale: ModelSale, spent: list[tuple[ModelLot, int]], before: int) -> int:
+        paid = sum(points for _, points in spent)
+        due = paid * sale.back() // sale.total - before if sale.total else 0
+        self.put_back(slice_of(sorted(spent, key=lambda use: use[0].number), before, due))
         return due
 
     def put_back(self, uses: list[tuple[ModelLot, int]]) -> None:
@@ -278,19 +345,39 @@ class Model:
                 home = self.merged[home]
 
     def move(self, owner: int, into: int) -> None:
+        journal = self.merges[owner].moved
         for lot in [lot for lot in self.lots if lot.owner == owner and lot.remaining > 0]:
             points, lot.remaining = lot.remaining, 0
-            self.open(into, points, lot.active, lot.expires, lot.sale)
+            journal.append((lot, self.open(into, points, lot.active, lot.expires, lot.sale)))
+        for coin in [coin for coin in self.coins if coin.owner == owner and coin.remaining > 0]:
+            self.coins.append(ModelLot(into, len(self.coins), coin.remaining, coin.active, None))
+            coin.remaining = 0
+            journal.append((coin, self.coins[-1]))
 
     def merge(self, survivor: int, loser: int) -> None:
+        vouchers = [
+            voucher for voucher in self.vouchers if voucher.owner is not None and self.who(voucher.owner) == loser
+        ]
+        merge = self.merges[loser] = ModelMerge(survivor, len(self.sales), vouchers)
         self.move(loser, survivor)
         self.debts[survivor] += self.debts[loser]
         self.debts[loser] = 0
         self.repay(survivor)
-        self.money[survivor] += self.money[loser]
-        self.money[loser] = 0
         self.merged[loser] = survivor
-        own, theirs = self.standings[survivor], self.standings[loser]
+        self._join_tiers(merge, self.standings[loser])
+        for home in self.households:
+            if loser in home:
+                home.discard(loser)
+                merge.home = home
+                if not any(survivor in other for other in self.households):
+                    home.add(survivor)
+                    merge.survivor_joined = True
+
+    def _join_tiers(self, merge: ModelMerge, theirs: ModelStanding) -> None:
+        own = self.standings[merge.survivor]
+        before = replace(own)
+        if theirs.tier is None:
+            return
         if (rank(theirs.earned), theirs.until or self.now) > (rank(own.earned), own.until or self.now):
             own.earned, own.until = theirs.earned, theirs.until
         if (rank(theirs.granted), theirs.granted_until or self.now) > (
@@ -298,11 +385,33 @@ class Model:
             own.granted_until or self.now,
         ):
             own.granted, own.granted_until = theirs.granted, theirs.granted_until
-        for home in self.households:
-            if loser in home:
-                home.discard(loser)
-                if not any(survivor in other for other in self.households):
-                    home.add(survivor)
+        if own.since is None or rank(theirs.tier) > rank(before.tier):
+            own.since = theirs.since
+        elif theirs.tier == before.tier and theirs.since is not None:
+            own.since = min(own.since, theirs.since)
+        own.shown = own.tier
+        if own != before:
+            merge.own, merge.became = before, replace(own)
+
+    def unmerge(self, loser: int) -> bool:
+        """Whether they can be parted; if so they are. What has been bought since stays with the survivor."""
+        merge = self.merges[loser]
+        spent = any(lot.points - lot.remaining - lot.expired + lot.held for _, lot in merge.moved)
+        if spent or any(voucher.used_by is not None and voucher.used_by >= merge.sales for voucher in merge.vouchers):
+            return False
+        for home, lot in merge.moved:
+            if lot.remaining == lot.points:
+                lot.remaining = 0
+                home.remaining += lot.points
+        if merge.own is not None and self.standings[merge.survivor] == merge.became:
+            self.standings[merge.survivor] = merge.own
+        if merge.home is not None:
+            if merge.home and not any(loser in home for home in self.households):
+                merge.home.add(loser)
+            if merge.survivor_joined:
+                merge.home.discard(merge.survivor)
+        del self.merged[loser], self.merges[loser]
+        return True
 
     def hold(self, member: int, points: int) -> ModelHold:
         uses = self.take(self.spendable(self.pool(member)), points)
@@ -350,6 +459,7 @@ class Model:
                 self.release(held, "expired")
         for lot in self.lots:
             if lot.expires is not None and lot.expires <= self.now:
+                lot.expired += lot.free
                 lot.remaining = lot.held
         for owner in owners:
             self.review(owner)
@@ -364,21 +474,7 @@ class Model:
             now.until = self.period_end() if now.earned else None
         if now.granted_until is not None and now.granted_until <= self.now:
             now.granted = now.granted_until = None
-
-
-ORDER = [None, *TIERS]
-
-
-def rank(tier: str | None) -> int:
-    return ORDER.index(tier)
-
-
-def higher(one: str | None, other: str | None) -> str | None:
-    return ORDER[max(rank(one), rank(other))]
-
-
-def tier_of(spent: int) -> str | None:
-    return ORDER[sum(spent >= threshold for threshold in TIERS.values())]
+        now.settle(self.now)
 
 
 def less(lines: list[tuple[str, int, int]], off: int) -> list[tuple[str, int, int]]:
@@ -391,17 +487,6 @@ def less(lines: list[tuple[str, int, int]], off: int) -> list[tuple[str, int, in
         given += part
         after.append((kind, quantity, amount - part))
     return after
-
-
-def months_after(day: date, months: int) -> date:
-    """The same day of another month, or its last."""
-    month = day.year * 12 + day.month - 1 + months
-    for number in (day.day, 30, 29, 28):
-        try:
-            return date(month // 12, month % 12 + 1, number)
-        except ValueError:
-            continue
-    raise AssertionError
 
 
 def slice_of(uses: list[tuple[ModelLot, int]], skip: int, count: int) -> list[tuple[ModelLot, int]]:

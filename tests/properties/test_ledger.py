@@ -24,28 +24,34 @@ from hypothesis.stateful import (
 import database
 from errors import DomainError
 from loyalty.accounts import adjust, top_up, transfer
+from loyalty.blind_returns import take_back_blind
+from loyalty.claiming import claim
 from loyalty.errors import (
+    ClaimRefused,
     HoldSettled,
     InsufficientFunds,
     InsufficientPoints,
     NothingToReturn,
     OpenHolds,
+    UnmergeRefused,
     VoucherRefused,
 )
 from loyalty.households import join as join_household
 from loyalty.households import leave as leave_household
-from loyalty.merging import merge_members
+from loyalty.merging import merge_members, unmerge_members
 from loyalty.nightly import run_nightly
 from loyalty.programme import define_tier, forget_programme, publish_rule, the_programme
 from loyalty.redemption import capture, hold, refund, void
 from loyalty.returns import cancel, take_back
 from loyalty.rules import Conditions, EarnRule
-from loyalty.sales import ReturnedLine
+from loyalty.sales import BasketLine, Return, ReturnedLine
 from loyalty.tiers import grant, withdraw
 from loyalty.verification import verify_ledger
 from membership.cards import member_of_card
+from membership.errors import NotMerged
 from tests import shop
-from tests.properties.ledger_model import TIER_MONTHS, TIERS, Model, ModelVoucher, less, months_after
+from tests.properties.ledger_model import NOBODY, Model, ModelVoucher, less
+from tests.properties.tier_model import TIER_MONTHS, TIERS, months_after
 
 EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "55"))
 STEPS = 40
@@ -93,6 +99,13 @@ async def everything() -> dict[str, str]:
 def wait(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Run on the test's own loop, in whose transaction all of it happens."""
     return asyncio.run_coroutine_threadsafe(work, LOOPS[-1]).result(60)
+
+
+def _lines(goods: Goods) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
+    """The lines of a basket with what one costs, and with what all do."""
+    tea, cups, price = goods
+    lines = [(sku, quantity, each) for sku, quantity, each in (("TEA", tea, price), ("CUP", cups, 1000)) if quantity]
+    return lines, [(sku, quantity, quantity * each) for sku, quantity, each in lines]
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -155,14 +168,51 @@ class LedgerMachine(RuleBasedStateMachine):
     def sell_with_voucher(self, member: int, goods: Goods, coupon: str, points: int) -> None:
         self._sell(member, goods, points, 0, coupon)
 
+    @rule(goods=baskets)
+    def sell_to_nobody(self, goods: Goods) -> None:
+        lines, costs = _lines(goods)
+        self.model.sell_to_nobody(costs)
+        sale = wait(shop.sell(None, *lines, number=f"P{len(self.receipts)}", at=self.model.now))
+        self.receipts.append(sale.receipt_id)
+
+    @precondition(lambda self: self.receipts)
+    @rule(member=members, which=st.integers(0, 99))
+    def claim(self, member: int, which: int) -> None:
+        strangers = [number for number, sale in enumerate(self.model.sales) if sale.member == NOBODY]
+        number = which % len(self.receipts) if which % 4 == 0 or not strangers else strangers[which % len(strangers)]
+        work = claim(
+            self.numbers[member],
+            store="KL01",
+            till="T1",
+            receipt_number=f"P{number}",
+            total=self.model.sales[number].total,
+            at=self.model.now,
+        )
+        if not self.model.claimable(number):
+            self.refused(work, ClaimRefused)
+            return
+        expected = self.model.claim(self.active(member), number)
+        assert wait(work).earned == expected
+
+    @rule(member=members, goods=baskets)
+    def take_back_blind(self, member: int, goods: Goods) -> None:
+        lines, costs = _lines(goods)
+        total, number = sum(amount for _, _, amount in costs), f"B{self.next()}"
+
+        def bring_back() -> Coroutine[Any, Any, Return]:
+            goods = [BasketLine(sku=sku, quantity=quantity, unit_price=price) for sku, quantity, price in lines]
+            buyer, now = self.numbers[member], self.model.now
+            return take_back_blind(goods, store="KL01", till="T1", number=number, business_time=now, member=buyer)
+
+        expected = self.model.take_back_blind(self.active(member), total)
+        assert wait(bring_back()).points_clawed_back == expected
+        again = wait(bring_back())
+        assert (again.again, again.points_clawed_back) == (True, expected)
+
     def _sell(self, member: int, goods: Goods, points: int = 0, stored: int = 0, coupon: str = "") -> None:
-        tea, cups, price = goods
-        lines = [
-            (sku, quantity, each) for sku, quantity, each in (("TEA", tea, price), ("CUP", cups, 1000)) if quantity
-        ]
+        lines, costs = _lines(goods)
         owner = self.active(member)
-        costs = [(sku, quantity, quantity * each) for sku, quantity, each in lines]
-        voucher = self._voucher(coupon, member, price)
+        voucher = self._voucher(coupon, member, goods[2])
         total = sum(amount for _, _, amount in (less(costs, voucher.value) if voucher else costs))
         points = min(points, total)
         stored = min(stored, total - points)
@@ -179,7 +229,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if points > self.model.usable(owner):
             self.refused(work, InsufficientPoints)
             return
-        if stored > self.model.money[owner]:
+        if stored > self.model.stored(owner):
             self.refused(work, InsufficientFunds)
             return
         if voucher is not None and not self.model.good(voucher, owner):
@@ -232,7 +282,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (back.points_clawed_back, back.points_owed, back.points_given_back) == expected
         assert sale.given_back == sum(points for _, points in sale.spent)
         if sale.voucher is not None:
-            sale.voucher.used = False
+            sale.voucher.used_by = None
 
     def _voucher(self, whose: str, buyer: int, value: int) -> ModelVoucher | None:
         if not whose:
@@ -248,14 +298,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(member=members, tier=st.sampled_from(list(TIERS)), days=st.integers(1, 60))
     def grant(self, member: int, tier: str, days: int) -> None:
-        now, until = self.model.standings[self.active(member)], self.model.now + timedelta(days=days)
-        now.granted, now.granted_until = tier, until
+        until = self.model.now + timedelta(days=days)
+        self.model.grant(self.active(member), tier, until)
         wait(self._with_programme(grant, self.numbers[member], tier, until=until))
 
     @rule(member=members)
     def withdraw(self, member: int) -> None:
-        now = self.model.standings[self.active(member)]
-        now.granted = now.granted_until = None
+        self.model.grant(self.active(member), None, None)
         wait(self._with_programme(withdraw, self.numbers[member]))
 
     async def _with_programme(self, does: Callable[..., Coroutine[Any, Any, Any]], *of: str, **named: Any) -> None:
@@ -321,7 +370,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(member=members, amount=st.integers(1, 2000))
     def top_up(self, member: int, amount: int) -> None:
-        self.model.money[self.active(member)] += amount
+        self.model.top_up(self.active(member), amount)
         wait(top_up(self.numbers[member], amount, at=self.model.now))
 
     @rule(one=members, other=members)
@@ -330,6 +379,8 @@ class LedgerMachine(RuleBasedStateMachine):
         if first == second or len(self.model.pool(second)) > 1:
             return
         wait(join_household(self.numbers[one], [self.numbers[other]], at=self.model.now))
+        for home in self.model.households:
+            home.discard(second)  # of one who is left alone in theirs
         home = next((home for home in self.model.households if first in home), None)
         if home is None:
             self.model.households.append({first, second})
@@ -342,9 +393,10 @@ class LedgerMachine(RuleBasedStateMachine):
         if len(self.model.pool(owner)) < 2:
             return
         wait(leave_household(self.numbers[member], at=self.model.now))
-        for home in self.model.households:
-            home.discard(owner)
-        self.model.households = [home for home in self.model.households if len(home) > 1]
+        home = next(home for home in self.model.households if owner in home)
+        home.discard(owner)
+        if len(home) == 1:
+            home.clear()
 
     @rule(one=members, other=members)
     def merge(self, one: int, other: int) -> None:
@@ -357,6 +409,20 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         self.model.merge(survivor, loser)
         wait(work)
+
+    @precondition(lambda self: self.model.merged)
+    @rule(which=st.integers(0, 99))
+    def unmerge(self, which: int) -> None:
+        absorbed = sorted(self.model.merged)
+        loser = absorbed[which % len(absorbed)] if which % 8 else which % MEMBERS
+        survivor = self.active(loser)
+        work = unmerge_members(self.numbers[survivor], self.numbers[loser], at=self.model.now)
+        if self.model.merged.get(loser) != survivor:
+            self.refused(work, NotMerged)
+        elif self.model.unmerge(loser):
+            wait(work)
+        else:
+            self.refused(work, UnmergeRefused)
 
     @rule(days=st.integers(0, 40), minutes=st.integers(0, 30))
     def time_passes(self, days: int, minutes: int) -> None:
@@ -395,7 +461,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 "ARRAY(SELECT ROW(remaining, held, extract(epoch FROM expires_at)::bigint)::text FROM loyalty.lot "
                 "WHERE account_id = p.id AND remaining > 0 ORDER BY lot.id) AS lots, "
                 "coalesce((SELECT sum(spend) FROM loyalty.qualifying q WHERE q.member_id = m.id AND day > $2), 0) AS counted, "
-                "t.code AS tier, e.code AS earned, g.code AS granted, until, granted_until FROM membership.member m "
+                "t.code AS tier, e.code AS earned, g.code AS granted, until, granted_until, since FROM membership.member m "
                 "LEFT JOIN loyalty.standing d ON d.member_id = m.id LEFT JOIN loyalty.tier t ON t.id = tier_id "
                 "LEFT JOIN loyalty.tier e ON e.id = earned_id LEFT JOIN loyalty.tier g ON g.id = granted_id "
                 "LEFT JOIN loyalty.account p ON p.member_id = m.id AND p.unit = 'points' "
@@ -411,15 +477,23 @@ class LedgerMachine(RuleBasedStateMachine):
                 for lot in self.model.lots
                 if lot.owner == member and lot.remaining > 0
             ]
-            expected = (self.model.balance(member), self.model.debts[member], self.model.money[member], lots)
+            expected = (self.model.balance(member), self.model.debts[member], self.model.stored(member), lots)
             assert there[member_id] == expected, member
         standings = {
-            row["id"]: (row["counted"], row["tier"], row["earned"], row["until"], row["granted"], row["granted_until"])
+            row["id"]: (
+                row["counted"],
+                row["tier"],
+                row["earned"],
+                row["until"],
+                row["granted"],
+                row["granted_until"],
+                row["since"],
+            )
             for row in rows
         }
         for member in set(range(MEMBERS)) - set(self.model.merged):
             now = self.model.standings[member]
-            stands = (now.tier, now.earned, now.until, now.granted, now.granted_until)
+            stands = (now.tier, now.earned, now.until, now.granted, now.granted_until, now.since)
             assert standings[self.ids[member]] == (self.model.qualifying(member), *stands), member
 
     def next(self) -> int:
