@@ -95,22 +95,36 @@ async def _post_sales(programme: Programme) -> int:
             programme.chain.exponent,
             dated.valid_from,
             dated.valid_to,
+            sorted(programme.earn_excluded),
         )
     return earned
 
 
-_EARN = """
-WITH sale AS (
-    SELECT i.*, i.eligible * $1::bigint / $2::bigint AS points, a.id AS account_id FROM imported_receipt i
+def _under(category: str, paths: str) -> str:
+    """SQL for whether a category is one of several or within one."""
+    return f"EXISTS (SELECT FROM {paths} AS path WHERE {category} = path OR starts_with({category}, path || '/'))"
+
+
+_EXCLUDED = _under("p.category", "jsonb_array_elements_text(coalesce(earned.excluded, '[]'))")
+
+
+_EARN = f"""
+WITH counted AS (
+    SELECT i.*, eligible - CASE WHEN $9::text[] = '{{}}' THEN 0 ELSE (
+        SELECT coalesce(sum(l.amount), 0)::bigint FROM stores.receipt_line l JOIN stores.product p ON p.id = l.product_id
+        WHERE l.receipt_id = i.id AND p.kind = 'goods' AND {_under("p.category", "unnest($9::text[])")}) END AS base
+    FROM imported_receipt i WHERE i.kind = 'sale' AND i.eligible > 0
+), sale AS (
+    SELECT i.*, base * $1::bigint / $2::bigint AS points, a.id AS account_id FROM counted i
     JOIN loyalty.account a ON a.member_id = i.member_id AND a.unit = 'points'
-    WHERE i.kind = 'sale' AND i.eligible > 0
-        AND ($7::timestamptz IS NULL OR i.business_time >= $7) AND ($8::timestamptz IS NULL OR i.business_time < $8)
+    WHERE base > 0 AND ($7::timestamptz IS NULL OR i.business_time >= $7) AND ($8::timestamptz IS NULL OR i.business_time < $8)
         AND NOT EXISTS (SELECT FROM posting p WHERE p.receipt_id = i.id)
 ), posted AS (
     INSERT INTO posting (account_id, amount, kind, event_at, store_id, receipt_id, explanation, lot_id, sale_id)
     SELECT account_id, points, 'earn', business_time, store_id, id,
         jsonb_build_object('rules', jsonb_build_array(jsonb_build_object('rule', $3::text, 'version', $4::int, 'points', points,
-            'because', $5::text || round(eligible / 10.0 ^ $6::int, $6::int)))),
+            'because', $5::text || round(base / 10.0 ^ $6::int, $6::int))))
+            || CASE WHEN $9::text[] = '{{}}' THEN '{{}}' ELSE jsonb_build_object('excluded', $9::text[]) END,
         nextval('loyalty.lot_id_seq'), id
     FROM sale WHERE points > 0 ORDER BY business_time, id
     RETURNING amount
@@ -121,24 +135,32 @@ SELECT coalesce(sum(amount), 0)::bigint FROM posted
 
 # For each return of a sale: what the sale was worth after the returns before it, less after it. The sale's own lot covers it
 # unless part was spent: then it gives what it has, as a return at the till would.
-_CLAWBACK = """
-WITH back AS (
-    SELECT l.original_id AS sale_id, i.id AS return_id, i.business_time, i.store_id, -sum(l.amount) AS amount
+_CLAWBACK = f"""
+WITH line AS (
+    SELECT l.original_id AS sale_id, i.id AS return_id, i.business_time, i.store_id, l.amount, p.category
     FROM imported_receipt i JOIN stores.receipt_line l ON l.receipt_id = i.id AND l.original_id IS NOT NULL
     JOIN stores.product p ON p.id = l.product_id AND p.kind = 'goods'
-    WHERE i.kind = 'return' GROUP BY 1, 2, 3, 4
+    WHERE i.kind = 'return'
 ), earned AS (
-    SELECT sale_id, account_id, lot_id, amount AS free, explanation->'rules'->0 AS base FROM posting
+    SELECT sale_id, account_id, lot_id, amount AS free, explanation->'rules'->0 AS base, explanation->'excluded' AS excluded FROM posting
     UNION ALL
-    SELECT lot.receipt_id, lot.account_id, lot.id, lot.remaining - lot.held, entry.explanation->'rules'->0
-    FROM loyalty.lot JOIN loyalty.entry ON entry.id = lot.entry_id WHERE lot.receipt_id IN (SELECT sale_id FROM back)
+    SELECT lot.receipt_id, lot.account_id, lot.id, lot.remaining - lot.held, entry.explanation->'rules'->0, entry.explanation->'excluded'
+    FROM loyalty.lot JOIN loyalty.entry ON entry.id = lot.entry_id WHERE lot.receipt_id IN (SELECT sale_id FROM line)
+        AND entry.kind = 'earn'
+), back AS (
+    SELECT p.sale_id, p.return_id, p.business_time, p.store_id, -sum(p.amount) AS amount
+    FROM line p JOIN earned USING (sale_id) WHERE NOT {_EXCLUDED} GROUP BY 1, 2, 3, 4
 ), before AS (
     SELECT b.sale_id, -coalesce(sum(l.amount), 0) AS amount FROM (SELECT DISTINCT sale_id FROM back) b
+    JOIN earned USING (sale_id)
     JOIN stores.receipt_line l ON l.original_id = b.sale_id
     JOIN stores.product p ON p.id = l.product_id AND p.kind = 'goods'
-    WHERE l.receipt_id NOT IN (SELECT id FROM imported_receipt) GROUP BY 1
+    WHERE l.receipt_id NOT IN (SELECT id FROM imported_receipt) AND NOT {_EXCLUDED} GROUP BY 1
 ), running AS (
-    SELECT back.*, earned.account_id, earned.lot_id, earned.free, sale.eligible, rule.points AS per_points, rule.per,
+    SELECT back.*, earned.account_id, earned.lot_id, earned.free, rule.points AS per_points, rule.per,
+        sale.eligible - CASE WHEN earned.excluded IS NULL THEN 0 ELSE (
+            SELECT coalesce(sum(l.amount), 0)::bigint FROM stores.receipt_line l JOIN stores.product p ON p.id = l.product_id
+            WHERE l.receipt_id = sale.id AND p.kind = 'goods' AND {_EXCLUDED}) END AS eligible,
         -- Sums of bigints are numeric; brought back, so that division rounds down as the till's does.
         (coalesce(before.amount, 0) + sum(back.amount) OVER w - back.amount)::bigint AS returned_before,
         (coalesce(before.amount, 0) + sum(back.amount) OVER w)::bigint AS returned_after
