@@ -47,7 +47,7 @@ class SecondFactorOwed(DomainError):
 
     def __init__(self, *, role: str) -> None:
         super().__init__(
-            f"A {role.replace('_', ' ')} needs a second factor first: POST /v1/session/second-factor, then confirm it.",
+            f"The role {role.replace('_', ' ')} needs a second factor first: POST /v1/session/second-factor, then confirm it.",
             role=role,
         )
 
@@ -59,7 +59,7 @@ class SecondFactorStays(DomainError):
 
     def __init__(self, *, role: str) -> None:
         super().__init__(
-            f"A {role.replace('_', ' ')} needs a second factor. Set a new one up instead: POST /v1/session/second-factor.",
+            f"The role {role.replace('_', ' ')} needs a second factor. Set a new one up instead: POST /v1/session/second-factor.",
             role=role,
         )
 

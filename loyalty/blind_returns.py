@@ -58,28 +58,27 @@ async def take_back_blind(
             lines=await _lines(lines),
         )
         receipt_id = await record(receipt)
+        due = await _due(store, receipt) if account is not None else 0
         if receipt_id is None:
             recorded = await find_receipt(store_id=store_id, till=till, number=number)
-            return _answer(receipt, recorded.id, await _taken_before(recorded.id), again=True)
-        taken = await _claw_back(account, store, receipt, receipt_id) if account is not None else _Taken()
-        return _answer(receipt, receipt_id, taken, again=False)
+            return _answer(receipt, recorded.id, due, await _taken_before(recorded.id), again=True)
+        taken = await _claw_back(account, due, receipt, receipt_id) if account is not None else _Taken()
+        return _answer(receipt, receipt_id, due, taken, again=False)
 
 
 class _Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """Points that were due, and how many there were."""
+    """Points that were taken, and what that left."""
 
-    due: int = 0
     points: int = 0
     usable: int | None = None
 
 
 async def _taken_before(receipt_id: int) -> _Taken:
     """What the return took when it was recorded."""
-    entry = await database.row(
-        "SELECT amount, (explanation->>'due')::bigint AS due FROM loyalty.entry WHERE receipt_id = $1 AND kind = 'clawback'",
-        receipt_id,
+    amount = await database.value(
+        "SELECT amount FROM loyalty.entry WHERE receipt_id = $1 AND kind = 'clawback'", receipt_id
     )
-    return _Taken(due=entry["due"], points=-entry["amount"]) if entry is not None else _Taken()
+    return _Taken(points=-(amount or 0))
 
 
 async def _lines(lines: Sequence[BasketLine]) -> list[ReceiptLine]:
@@ -97,12 +96,10 @@ async def _lines(lines: Sequence[BasketLine]) -> list[ReceiptLine]:
     ]
 
 
-async def _claw_back(account: Account, store: str, receipt: Receipt, receipt_id: int) -> _Taken:
-    """Roll the goods up as returned, and take what they would have earned as far as it is there."""
+async def _due(store: str, receipt: Receipt) -> int:
+    """What the base rules give such goods."""
     programme, at = await the_programme(), receipt.business_time
-    await roll_up(account.member_id, receipt, receipt_id)
     at_local = at.astimezone(programme.chain.zone)
-    await count(account.member_id, at_local.date(), spend=receipt.total, points=0, visits=0)
     goods = [
         earn_line(
             line.product,
@@ -115,7 +112,15 @@ async def _claw_back(account: Account, store: str, receipt: Receipt, receipt_id:
         for line in receipt.lines
     ]
     rules = [rule for rule in programme.rules_at(at) if rule.kind == "base"]
-    due = earn(rules, goods, EarnContext(currency=programme.chain.currency, store=store, at_local=at_local)).points
+    return earn(rules, goods, EarnContext(currency=programme.chain.currency, store=store, at_local=at_local)).points
+
+
+async def _claw_back(account: Account, due: int, receipt: Receipt, receipt_id: int) -> _Taken:
+    """Roll the goods up as returned, and take what is due as far as it is there."""
+    programme, at = await the_programme(), receipt.business_time
+    await roll_up(account.member_id, receipt, receipt_id)
+    day = at.astimezone(programme.chain.zone).date()
+    await count(account.member_id, day, spend=receipt.total, points=0, visits=0)
     there = (await funds([account.id], at)).usable
     points = 0 if programme.clawback == "only_pending" else min(due, max(0, there))
     if points:
@@ -130,17 +135,17 @@ async def _claw_back(account: Account, store: str, receipt: Receipt, receipt_id:
             explanation={"due": due, "not_recovered": due - points},
         )
         await debit(account, posting, split_spend(await lots_to_spend([account.id], at, points), points))
-    return _Taken(due=due, points=points, usable=there - points)
+    return _Taken(points=points, usable=there - points)
 
 
-def _answer(receipt: Receipt, receipt_id: int, taken: _Taken, *, again: bool) -> Return:
+def _answer(receipt: Receipt, receipt_id: int, due: int, taken: _Taken, *, again: bool) -> Return:
     return Return(
         receipt_id=receipt_id,
         amount=-receipt.total,
         refund=-receipt.total,
         stored_value=0,
         points_clawed_back=taken.points,
-        points_not_recovered=taken.due - taken.points,
+        points_not_recovered=due - taken.points,
         points_owed=0,
         points_given_back=0,
         usable=taken.usable,

@@ -9,13 +9,13 @@ from stores.money import shown
 
 _WORDS: Final[dict[str, dict[Language, str]]] = {
     "rate": {
-        "en": "{points} points for every {per} spent",
+        "en": "{points} point{s} for every {per} spent",
         "ms": "{points} mata bagi setiap {per} yang dibelanjakan",
         "zh-Hans": "每消费 {per} 得 {points} 分",
         "zh-Hant": "每消費 {per} 得 {points} 點",
     },
     "per_item": {
-        "en": "{points} points for each item",
+        "en": "{points} point{s} for each item",
         "ms": "{points} mata bagi setiap barang",
         "zh-Hans": "每件商品得 {points} 分",
         "zh-Hant": "每件商品得 {points} 點",
@@ -27,7 +27,7 @@ _WORDS: Final[dict[str, dict[Language, str]]] = {
         "zh-Hant": "基礎點數的 {times} 倍",
     },
     "fixed": {
-        "en": "{points} extra points",
+        "en": "{points} extra point{s}",
         "ms": "{points} mata tambahan",
         "zh-Hans": "额外 {points} 分",
         "zh-Hant": "額外 {points} 點",
@@ -166,13 +166,13 @@ def describe(rule: EarnRule, currency: str, language: Language) -> str:
 def _effects(rule: EarnRule, currency: str, language: Language) -> str:
     effects = []
     if rule.points:
-        effects.append(_say("rate", language, points=rule.points, per=shown(rule.per, currency)))
+        effects.append(_say("rate", language, **_counted(rule.points), per=shown(rule.per, currency)))
     if rule.multiplier_milli > 1000:
         effects.append(_say("times", language, times=times(rule.multiplier_milli)))
     if rule.fixed:
-        effects.append(_say("fixed", language, points=f"{rule.fixed:,}"))
+        effects.append(_say("fixed", language, **_counted(rule.fixed)))
     if rule.per_item:
-        effects.append(_say("per_item", language, points=rule.per_item))
+        effects.append(_say("per_item", language, **_counted(rule.per_item)))
     return _AND[language].join(effects)
 
 
@@ -199,6 +199,11 @@ def _conditions(conditions: Conditions, currency: str, language: Language) -> li
     if excluded:
         said.append(_say("excluded", language, names=_list(excluded, language)))
     return said
+
+
+def _counted(points: int) -> dict[str, str]:
+    """A number of points, and the ending of their noun in English; the other languages have no plural."""
+    return {"points": f"{points:,}", "s": "" if points == 1 else "s"}
 
 
 def _list(names: Collection[str], language: Language) -> str:

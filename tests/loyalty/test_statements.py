@@ -178,6 +178,11 @@ def test_a_rule_is_read_in_four_languages(language: str, said: str) -> None:
     assert "1,000" in text
 
 
+def test_one_point_is_not_points() -> None:
+    rule = EarnRule(code="r", version=1, kind="base", points=1, per=100)
+    assert describe(rule, "MYR", "en") == "1 point for every MYR 1.00 spent"
+
+
 async def test_a_simulation_that_fails_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = [RuleSent(code="base", kind="base", points=3, per=100)]
     run = await ask(SimulationSent(rules=rules, since=NOON, until=NOON + timedelta(days=1)), staff_id=None)
