@@ -68,6 +68,36 @@ async def _budgets(codes: Sequence[str]) -> dict[str, int]:
     return {row["code"]: row["points"] for row in rows}
 
 
+async def join_counters(survivor_id: int, loser_id: int, *, since: date) -> list[tuple[str, str, int]]:
+    """Let what the loser of a merge was given count as given to the survivor: what is bounded for ever, and the days from one on that
+    something can still be claimed for. The counters that were added, by code and period."""
+    rows = await database.rows(
+        "WITH theirs AS (SELECT code, period, points FROM loyalty.rule_given WHERE member_id = $2 AND points > 0 "
+        "AND (period = $3 OR period >= $4)), joined AS (INSERT INTO loyalty.rule_given AS g (member_id, code, period, points) "
+        "SELECT $1, code, period, points FROM theirs ON CONFLICT (member_id, code, period) "
+        "DO UPDATE SET points = g.points + excluded.points) "
+        "SELECT * FROM theirs ORDER BY code, period",
+        survivor_id,
+        loser_id,
+        EVER,
+        since.isoformat(),
+    )
+    return [(row["code"], row["period"], row["points"]) for row in rows]
+
+
+async def part_counters(survivor_id: int, joined: Sequence[tuple[str, str, int]]) -> None:
+    """Take what `join_counters` added off the survivor again."""
+    await database.execute(
+        "UPDATE loyalty.rule_given g SET points = greatest(g.points - theirs.points, 0) "
+        "FROM unnest($2::text[], $3::text[], $4::bigint[]) AS theirs (code, period, points) "
+        "WHERE g.member_id = $1 AND (g.code, g.period) = (theirs.code, theirs.period)",
+        survivor_id,
+        [code for code, _, _ in joined],
+        [period for _, period, _ in joined],
+        [points for _, _, points in joined],
+    )
+
+
 async def count_given(
     given: Mapping[str, int], *, total: int, rules: Sequence[EarnRule], member_id: int, day: date, day_counts: bool
 ) -> None:

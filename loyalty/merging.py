@@ -1,17 +1,19 @@
 """Merging members and undoing it: one transaction that moves everything, the points as entries and lot by lot."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 import database
+from loyalty.caps import join_counters, part_counters
 from loyalty.errors import OpenHolds, UnmergeRefused
 from loyalty.funds import Unit, accounts_of
 from loyalty.ledger import Posting, credit, debit, forgive, freeze_account, repay, restore
 from loyalty.locks import ACCOUNT_COLUMNS, Account, account_of, lock_accounts
 from loyalty.lots import LotUse
+from loyalty.programme import the_programme
 from loyalty.tiers import recount
 from membership.cards import card_of_member, member_of_card
 from membership.merge_journal import Merge, journal, journalled, move, move_back
@@ -63,6 +65,8 @@ async def merge_members(number: str, other: str, *, reason: str, staff_id: int |
             points += sum(row["remaining"] for row in rows) if unit == "points" else 0
             await database.execute("UPDATE loyalty.account SET moved_to = $2 WHERE id = $1", out_of.id, into.id)
         await move("loyalty.voucher", merge)
+        await move("loyalty.voucher_use", merge, only="released_at IS NULL")
+        await _join_caps(merge)
         await _join_tiers(merge)
         await _join_household(merge)
         await recount([survivor_id, loser_id])
@@ -95,6 +99,8 @@ async def unmerge_members(number: str, other: str, *, staff_id: int | None = Non
             uses = [LotUse(home["lot"], points)]
             await restore(out_of, Posting(amount=points, kind="transfer_in", **posting), uses, expires_min=None)
         await move_back("loyalty.voucher", merge)
+        await move_back("loyalty.voucher_use", merge)
+        await _part_caps(merge)
         await _part_tiers(merge)
         await _part_household(merge)
         await release(merge, staff_id=staff_id, at=at)
@@ -230,6 +236,19 @@ async def _movable(merge: Merge) -> dict[int, Any]:
     if spent or vouchers:
         raise UnmergeRefused(points_spent=spent, vouchers_used=[row["code"] for row in vouchers])
     return {row["id"]: moved[row["id"]] for row in rows if row["remaining"] == row["points"]}
+
+
+async def _join_caps(merge: Merge) -> None:
+    programme = await the_programme()
+    since = merge.merged_at.astimezone(programme.chain.zone).date() - timedelta(days=programme.claim_days + 1)
+    joined = await join_counters(merge.survivor_id, merge.loser_id, since=since)
+    if joined:
+        await journal(merge.id, "loyalty.rule_given", merge.loser_id, joined)
+
+
+async def _part_caps(merge: Merge) -> None:
+    for joined in (await journalled(merge.id, "loyalty.rule_given")).values():
+        await part_counters(merge.survivor_id, joined)
 
 
 async def _join_tiers(merge: Merge) -> None:

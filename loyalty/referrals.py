@@ -109,8 +109,8 @@ async def _credit_both(
     referrer: Account, referee: Account, referee_id: int, rule: ReferralRule, programme: Programme, at: datetime
 ) -> None:
     so_far = await database.value(
-        "SELECT count(*) FROM loyalty.entry WHERE account_id = $1 AND kind = 'bonus' AND reason = 'referral' "
-        "AND explanation->>'side' = 'referrer' AND event_at > $2",
+        "SELECT count(*) FROM loyalty.entry WHERE account_id IN (SELECT loyalty.with_absorbed($1)) AND kind = 'bonus' "
+        "AND reason = 'referral' AND explanation->>'side' = 'referrer' AND event_at > $2",
         referrer.id,
         at - timedelta(days=rule.period_days),
     )

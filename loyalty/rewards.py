@@ -187,8 +187,8 @@ async def check_reward(
     if wanted.member_max is not None:
         since = None if wanted.member_days is None else at - timedelta(days=wanted.member_days)
         had = await database.value(
-            "SELECT count(*) FROM loyalty.hold WHERE account_id = $1 AND reward_id = $2 AND status IN ('held', 'captured') "
-            "AND ($3::timestamptz IS NULL OR held_at > $3)",
+            "SELECT count(*) FROM loyalty.hold WHERE account_id IN (SELECT loyalty.with_absorbed($1)) AND reward_id = $2 "
+            "AND status IN ('held', 'captured') AND ($3::timestamptz IS NULL OR held_at > $3)",
             account_id,
             wanted.id,
             since,

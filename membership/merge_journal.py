@@ -38,10 +38,10 @@ async def journalled(merge_id: int, what: str) -> dict[int, Any]:
     return {row["row_id"]: None if row["before"] is None else msgspec.json.decode(row["before"]) for row in rows}
 
 
-async def move(table: str, merge: Merge) -> None:
-    """Give every row of a table that is the loser's to the survivor."""
+async def move(table: str, merge: Merge, *, only: str = "true") -> None:
+    """Give every row of a table that is the loser's to the survivor; `only` says in SQL which, where not all."""
     await database.execute(
-        f"WITH moved AS (UPDATE {table} SET member_id = $1 WHERE member_id = $2 RETURNING id) "
+        f"WITH moved AS (UPDATE {table} SET member_id = $1 WHERE member_id = $2 AND {only} RETURNING id) "
         "INSERT INTO membership.merge_move (merge_id, what, row_id) SELECT $3, $4, id FROM moved",
         merge.survivor_id,
         merge.loser_id,

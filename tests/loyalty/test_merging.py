@@ -7,11 +7,15 @@ import msgspec
 import pytest
 
 import database
-from loyalty.errors import OpenHolds, UnmergeRefused
+from loyalty.checkout import quote
+from loyalty.errors import OpenHolds, RewardRefused, UnmergeRefused, VoucherRefused
 from loyalty.households import join as share
 from loyalty.merging import merge_members, unmerge_members
 from loyalty.nightly import run_nightly
+from loyalty.programme import publish_rule
 from loyalty.redemption import capture, hold
+from loyalty.rewards import RewardSent, publish_reward
+from loyalty.rules import Caps, EarnRule
 from loyalty.statement import balance, open_vouchers, tier_of
 from loyalty.verification import verify_ledger
 from membership.advising import advisor_of, claim
@@ -312,3 +316,37 @@ async def test_who_shared_a_household_already_stays_in_it_after_an_unmerge() -> 
     assert await database.value("SELECT count(*) FROM loyalty.household_member") == 2
     await unmerge_members(aisyah, again, at=shop.NOON)
     assert await database.value("SELECT count(*) FROM loyalty.household_member") == 3
+
+
+async def test_what_a_rule_gave_to_either_counts_for_both_as_one_person() -> None:
+    caps = Caps(member_max=15, member_day_max=12)
+    await publish_rule(EarnRule(code="welcome", version=1, kind="bonus", fixed=10, caps=caps))
+    one, other = await shop.join(), await shop.join()
+    assert (await shop.sell(other, ("CUP", 1, 1000))).earned == 20
+    assert (await shop.sell(one, ("CUP", 1, 1000), at=shop.NOON - timedelta(days=90))).earned == 20
+    before = await database.rows("SELECT * FROM loyalty.rule_given ORDER BY 1, 2, 3")
+    await merge_members(one, other, reason="One person", at=shop.NOON)
+    assert (await quote(shop.basket(one, ("CUP", 1, 1000)))).settlement.award.points == 10
+    await unmerge_members(one, other, at=shop.NOON)
+    assert (await quote(shop.basket(one, ("CUP", 1, 1000)))).settlement.award.points == 15
+    after = await database.rows("SELECT * FROM loyalty.rule_given WHERE points > 0 ORDER BY 1, 2, 3")
+    assert after == before
+
+
+async def test_a_limit_for_each_member_is_one_for_both_cards_of_a_person() -> None:
+    one, other = await shop.join(), await shop.join()
+    code = await shop.voucher(None, uses_max=None, member_uses_max=1)
+    await publish_reward(RewardSent(code="tote", name="Tote", points=10, kind="product", sku="CUP", member_max=1))
+    await shop.sell(other, ("CUP", 5, 1000), vouchers=[code])
+    await capture((await hold(other, reward="tote", at=shop.NOON)).id, at=shop.NOON)
+    await shop.give(one, 50)
+    await merge_members(one, other, reason="One person", at=shop.NOON)
+    with pytest.raises(VoucherRefused, match="as often as allowed"):
+        await shop.sell(one, ("CUP", 5, 1000), vouchers=[code])
+    with pytest.raises(RewardRefused, match="1 times at most"):
+        await hold(one, reward="tote", at=shop.NOON)
+    await unmerge_members(one, other, at=shop.NOON)
+    await hold(one, reward="tote", at=shop.NOON)
+    assert (await shop.sell(one, ("CUP", 5, 1000), vouchers=[code])).vouchers[0].applied
+    with pytest.raises(VoucherRefused):
+        await shop.sell(other, ("CUP", 5, 1000), vouchers=[code])

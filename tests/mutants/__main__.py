@@ -27,6 +27,7 @@ from cosmic_ray.plugins import get_operator, operator_names
 ROOT = Path(__file__).parents[2]
 # What is money, and what has to notice. The first of each is quick and pure; the rest is asked only when it notices nothing.
 _PARTS, _CASES = "tests/loyalty/test_returns_in_parts.py", "tests/loyalty/test_cases.py"
+_WAITING = "tests/concurrency/test_waiting.py"
 _OFFLINE, _STATES = "tests/loyalty/test_offline.py", "tests/properties"
 MODULES = {
     "lots": ("loyalty/lots.py", ["tests/loyalty/test_lots.py", _CASES, _STATES]),
@@ -34,6 +35,7 @@ MODULES = {
     "earning": ("loyalty/earning.py", ["tests/loyalty/test_earning.py", _CASES, _PARTS]),
     "rounding": ("stores/money.py", ["tests/stores/test_money.py", "tests/loyalty/test_checkout.py"]),
     "ledger": ("loyalty/ledger.py", [_PARTS, _CASES, _OFFLINE, _STATES]),
+    "locks": ("loyalty/locks.py", [_WAITING, _CASES, "tests/loyalty/test_merging.py"]),
     "funds": ("loyalty/funds.py", [_PARTS, _CASES, _OFFLINE, _STATES]),
     "returns": ("loyalty/returns.py", [_PARTS, "tests/loyalty/test_returns.py", _CASES, _OFFLINE, _STATES]),
     "giving_back": ("loyalty/giving_back.py", [_PARTS, _OFFLINE, _CASES, _STATES]),
