@@ -6,6 +6,7 @@ import pytest
 
 import database
 from errors import InvalidInput
+from loyalty.accounts import adjust
 from loyalty.errors import NotASale, NothingToReturn
 from loyalty.redemption import capture, hold
 from loyalty.verification import verify_ledger
@@ -129,3 +130,39 @@ async def test_a_discount_by_voucher_is_returned_in_proportion() -> None:
     backs = [await shop.bring_back(sale, (1, 1)), await shop.bring_back(sale, (1, 1), (2, 4))]
     assert sum(back.refund for back in backs) == 2700
     assert await shop.balance_of(member) == 0
+
+
+@pytest.mark.parametrize(
+    ("clawback", "taken", "owed", "not_recovered", "balance"),
+    [("only_pending", 0, 0, 10, 20), ("within_balance", 0, 0, 10, 20), ("allow_debt", 10, 0, 0, 10)],
+)
+async def test_points_of_another_sale_that_still_wait_are_taken_only_where_debt_is_allowed(
+    clawback: str, taken: int, owed: int, not_recovered: int, balance: int
+) -> None:
+    await shop.policy(clawback=clawback, pending_days=7)
+    member = await shop.join()
+    sale = await shop.sell(member, ("CUP", 1, 1000), at=shop.NOON - timedelta(days=10))
+    await adjust(member, -10, reason="spent elsewhere", at=shop.NOON)
+    await shop.sell(member, ("CUP", 2, 1000))
+    back = await shop.bring_back(sale, (1, 1))
+    assert (back.points_clawed_back, back.points_owed, back.points_not_recovered) == (taken, owed, not_recovered)
+    assert await shop.balance_of(member) == balance
+    assert (await verify_ledger()).ok
+
+
+async def test_what_comes_back_makes_room_under_the_most_that_a_day_may_earn() -> None:
+    await shop.policy(member_day_max=25)
+    member = await shop.join()
+    sale = await shop.sell(member, ("CUP", 3, 1000))
+    assert sale.earned == 25
+    assert (await shop.sell(member, ("CUP", 1, 1000))).earned == 0
+    assert (await shop.bring_back(sale, (1, 2))).points_clawed_back == 15
+    assert (await shop.sell(member, ("CUP", 2, 1000))).earned == 15
+    assert (await shop.sell(member, ("CUP", 1, 1000))).earned == 0
+
+
+async def test_where_a_day_has_no_most_nothing_is_counted_for_it() -> None:
+    member = await shop.join()
+    sale = await shop.sell(member, ("CUP", 3, 1000))
+    await shop.bring_back(sale, (1, 2))
+    assert await database.value("SELECT count(*) FROM loyalty.rule_given") == 0

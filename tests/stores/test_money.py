@@ -59,7 +59,7 @@ def test_decimals_become_minor_units(text: str, minor: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1,50", "1.5e3", "NaN", "0.001", "١٥", "--1", "1234567890123", "1.0000000", "1.", ".5"]
+    "text", ["", "1,50", "1.5e3", "NaN", "0.001", "0.009", "١٥", "--1", "1234567890123", "1.0000000", "1.", ".5"]
 )
 def test_what_the_currency_cannot_say_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="price"):
