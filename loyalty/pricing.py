@@ -146,27 +146,15 @@ def settle(
     """
     outcomes, amounts = _discounted(lines, products, vouchers, voucher_codes, buyer, place, at)
     goods = sum(line.amount for line in lines)
+    priced_at = goods - sum(one.discount for one in outcomes)
     if charged is not None and charged != sum(amounts):
-        if not 0 <= charged <= goods:
-            raise InvalidInput(field="charged", why=f"{charged} must lie between zero and the {goods} of the lines")
-        before = [line.amount for line in lines]
-        amounts = [amount - off for amount, off in zip(before, spread(goods - charged, before), strict=True)]
-    priced_at, total = (sum(line.amount for line in lines) - sum(one.discount for one in outcomes)), sum(amounts)
+        amounts = _as_charged(lines, charged)
+    total = sum(amounts)
     points_value = _pay_with_points(payment, total, buyer, programme)
     stored_value = _pay_with_stored(payment.stored_value, total - points_value, buyer)
     if not 0 <= payment.uncovered <= total - points_value - stored_value:
         raise InvalidInput(field="charged", why=f"{total} is less than what was paid besides money")
-    priced = [
-        PricedLine(
-            product=products[line.sku],
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            discount=line.discount,
-            amount=amount,
-            tax=line.tax * amount // line.amount if line.amount else 0,
-        )
-        for line, amount in zip(lines, amounts, strict=True)
-    ]
+    priced = _priced(lines, amounts, products)
     context = _context(
         programme,
         place,
@@ -189,6 +177,30 @@ def settle(
         award=_award(priced, outcomes, buyer, programme, at, context),
         context=context,
     )
+
+
+def _as_charged(lines: Sequence[BasketLine], charged: int) -> list[int]:
+    """What each line costs where all of them came to what a till has charged."""
+    before = [line.amount for line in lines]
+    if not 0 <= charged <= sum(before):
+        raise InvalidInput(field="charged", why=f"{charged} must lie between zero and the {sum(before)} of the lines")
+    return [amount - off for amount, off in zip(before, spread(sum(before) - charged, before), strict=True)]
+
+
+def _priced(
+    lines: Sequence[BasketLine], amounts: Sequence[int], products: Mapping[str, CatalogueProduct]
+) -> list[PricedLine]:
+    return [
+        PricedLine(
+            product=products[line.sku],
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            discount=line.discount,
+            amount=amount,
+            tax=line.tax * amount // line.amount if line.amount else 0,
+        )
+        for line, amount in zip(lines, amounts, strict=True)
+    ]
 
 
 def earn_line(
