@@ -3,7 +3,7 @@
 `settle` is pure. Order: line discounts, vouchers, points as payment, stored value, then earning on what was not paid with points.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -204,7 +204,7 @@ def _priced(
 
 
 def earn_line(
-    product: CatalogueProduct, *, amount: int, tax: int, quantity: int, on_tax: bool, excluded: frozenset[str]
+    product: CatalogueProduct, *, amount: int, tax: int, quantity: int, on_tax: bool, excluded: Collection[str]
 ) -> EarnLine:
     """What earning sees of a line that costs `amount`."""
     outside = any(product.category == path or product.category.startswith(path + "/") for path in excluded)
@@ -256,7 +256,7 @@ def _discounted(
         codes,
         vouchers,
         [
-            earn_line(product, amount=line.amount, tax=0, quantity=line.quantity, on_tax=True, excluded=frozenset())
+            earn_line(product, amount=line.amount, tax=0, quantity=line.quantity, on_tax=True, excluded=())
             for line, product in zip(lines, seen, strict=True)
         ],
         takes=[product.kind in VOUCHERS_TAKE for product in seen],

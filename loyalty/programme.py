@@ -1,20 +1,17 @@
 """The programme: how points are earned, expire and are worth, and which tiers there are."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 import database
-from loyalty.lots import Clawback, Rounding, Terms
+from loyalty.lots import Terms
+from loyalty.programme_settings import ProgrammeSettings
 from loyalty.rules import Caps, Conditions, EarnRule
 from loyalty.versions import publish
 from stores.chain import Chain, the_chain
-
-Metric = Literal["spend", "points", "visits"]
-Period = Literal["rolling", "calendar", "anniversary"]
-Downgrade = Literal["one_level", "re_evaluate"]
 
 
 class TierLevel(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,34 +33,11 @@ class DatedRule(msgspec.Struct, frozen=True, kw_only=True):
     valid_to: datetime | None
 
 
-class Programme(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about the programme that pricing a basket reads."""
+class Programme(ProgrammeSettings, frozen=True, kw_only=True):
+    """Everything about the programme that pricing a basket reads: its policies, tiers and rules."""
 
     chain: Chain
     revision: int
-    expiry_months: int | None
-    expiry_rounding: Rounding
-    pending_days: int
-    pending_date: date | None
-    pending_event: str | None
-    grace_days: int
-    hold_minutes: int
-    point_value: int
-    point_cost_milli: int | None
-    breakage_milli: int | None
-    clawback: Clawback
-    earn_on_tax: bool
-    earn_excluded: frozenset[str]
-    member_day_max: int | None
-    offline_points_max: int
-    claim_days: int
-    transfer_day_max: int
-    topup_bonus_milli: int
-    tier_metric: Metric
-    tier_period: Period
-    tier_months: int
-    tier_grace_days: int
-    tier_downgrade: Downgrade
     tiers: Sequence[TierLevel]
     rules: Sequence[DatedRule]
 
@@ -147,7 +121,7 @@ async def _read() -> Programme:
     chain = await the_chain()
     row = await database.row("SELECT * FROM loyalty.programme")
     assert row is not None
-    fields = {name: value for name, value in row.items() if name != "id"}
+    policies = {name: row[name] for name in ProgrammeSettings.__struct_fields__}
     tiers = await database.rows(
         "SELECT id, code, name, threshold, multiplier_milli, benefits FROM loyalty.tier ORDER BY rank"
     )
@@ -156,7 +130,8 @@ async def _read() -> Programme:
         chain=chain,
         tiers=[TierLevel(**{**dict(tier), "benefits": msgspec.json.decode(tier["benefits"])}) for tier in tiers],
         rules=[dated(rule) for rule in rules],
-        **{**fields, "earn_excluded": frozenset(fields["earn_excluded"])},
+        revision=row["revision"],
+        **policies,
     )
 
 

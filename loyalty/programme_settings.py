@@ -1,14 +1,13 @@
 """The programme's policies as the outside reads and changes them; every state is kept."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 import database
 from errors import InvalidInput
 from loyalty.lots import Clawback, Rounding
-from loyalty.programme import Downgrade, Metric, Period
 from loyalty.versions import publish
 from stores.changes import given
 from stores.single_row import read_row
@@ -18,6 +17,11 @@ Months = Annotated[int, msgspec.Meta(ge=1, le=600)]
 Points = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
 Share = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 EventName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
+Metric = Literal["spend", "points", "visits"]
+Period = Literal["rolling", "calendar", "anniversary"]
+Downgrade = Literal["one_level", "re_evaluate"]
 
 
 class ProgrammeSettings(msgspec.Struct, frozen=True, kw_only=True):
