@@ -26,6 +26,12 @@ def test_points_round_once_for_the_whole_receipt_and_down() -> None:
     assert earn([BASE], [line(150), line(150), line(99)], context()).points == 3
 
 
+def test_a_point_that_is_short_by_the_smallest_part_is_not_given() -> None:
+    """9.99 at one point a ringgit and a thousandth more is 9.99999."""
+    slightly = EarnRule(code="slightly", version=1, kind="bonus", multiplier_milli=1001)
+    assert earn([BASE, slightly], [line(999)], context()).points == 9
+
+
 def test_the_explanation_says_rule_version_and_amount() -> None:
     award = earn([BASE], [line(1530)], context())
     said = award.explanation[0]

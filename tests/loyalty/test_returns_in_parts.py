@@ -68,6 +68,24 @@ async def test_what_was_free_comes_back_for_nothing() -> None:
     assert await returned_lines(sale.receipt_id) == [(-1, 0, 0)]
 
 
+async def test_a_line_that_came_back_has_no_discount_of_its_own() -> None:
+    """It is in the amount already."""
+    sale = await sell(None, BasketLine(sku="CUP", quantity=2, unit_price=100, discount=50))
+    await shop.bring_back(sale, (1, 1))
+    discounts = await database.rows("SELECT discount FROM stores.receipt_line WHERE quantity < 0")
+    assert [row["discount"] for row in discounts] == [0]
+
+
+async def test_half_of_what_is_due_is_taken_and_half_is_owed() -> None:
+    await shop.policy(clawback="allow_debt")
+    member = await shop.join()
+    sale = await shop.sell(member, ("CUP", 1, 1000))
+    await adjust(member, -5, reason="spent elsewhere", at=NOON)
+    back = await shop.bring_back(sale, (1, 1))
+    assert (back.points_clawed_back, back.points_owed) == (10, 5)
+    assert await shop.balance_of(member) == -5
+
+
 async def test_points_by_the_item_go_with_each_item() -> None:
     await publish_rule(EarnRule(code="base", version=1, kind="base", per_item=3))
     sale = await shop.sell(await shop.join(), ("CUP", 7, 1000))
