@@ -99,10 +99,7 @@ async def read_scene(
     """Everything about a basket. After the accounts' locks, so that of two tills with the same receipt the second finds the
     first's. Raises `UnknownStore`, `UnknownProduct`, and `InvalidInput` for another currency or a clock that is wrong."""
     at = basket.business_time
-    if at.tzinfo is None:
-        raise InvalidInput(field="business_time", why="needs an offset, such as 2026-03-01T10:15:00+08:00")
-    if at > datetime.now(UTC) + CLOCK_AHEAD_MAX:
-        raise InvalidInput(field="business_time", why="lies in the future; check the till's clock")
+    _check_clock(at)
     skus = sorted({line.sku for line in basket.lines})
     known = await the_programme(cached=True)
     first, today = _counting_days(known, at)
@@ -142,6 +139,13 @@ async def read_scene(
         buyer=buyer,
         recorded_id=row["recorded_id"],
     )
+
+
+def _check_clock(at: datetime) -> None:
+    if at.tzinfo is None:
+        raise InvalidInput(field="business_time", why="needs an offset, such as 2026-03-01T10:15:00+08:00")
+    if at > datetime.now(UTC) + CLOCK_AHEAD_MAX:
+        raise InvalidInput(field="business_time", why="lies in the future; check the till's clock")
 
 
 def _counting_days(programme: Programme, at: datetime) -> tuple[date, date]:

@@ -124,7 +124,6 @@ LOYALTY_EXAMPLES: Final[dict[str, Any]] = {
     "RewardList": {"items": [_REWARD], "next": None},
     "RewardSent": _REWARD_SENT,
     "Reward": _REWARD,
-    "RewardVersions": {"items": [_VERSION], "next": None},
     "RedemptionSent": {"member": _CARD, "reward": "five-off", "store": "KL01"},
     "Redemption": {
         "id": 41,

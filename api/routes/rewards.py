@@ -10,11 +10,12 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from api.access.permissions import Principal
 from api.idempotency import IdempotencyKey, once
 from api.operation.audit import audit
+from api.routes.programme import VersionList
 from errors import NotFound
 from loyalty.errors import UnknownHold, UnknownReward
 from loyalty.redemption import Redemption, capture, hold, refund, store_of_hold, void
 from loyalty.rewards import Reward, RewardSent, publish_reward, reward, rewards
-from loyalty.versions import Version, versions
+from loyalty.versions import versions
 from stores.errors import UnknownStore
 
 Every = Annotated[bool, QueryParameter(description="Also those that cannot be had now.")]
@@ -31,11 +32,6 @@ class RedemptionSent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 class RewardList(msgspec.Struct, frozen=True, kw_only=True):
     items: list[Reward]
-    next: str | None = None
-
-
-class RewardVersions(msgspec.Struct, frozen=True, kw_only=True):
-    items: list[Version]
     next: str | None = None
 
 
@@ -71,11 +67,11 @@ class RewardController(Controller):
     @get(
         "/{code:str}/versions", summary="Every state a reward had, the newest first", opt={"permission": "loyalty:read"}
     )
-    async def history(self, code: FromPath[str]) -> RewardVersions:
+    async def history(self, code: FromPath[str]) -> VersionList:
         found = await versions("reward", code)
         if not found:
             raise NotFound(kind="reward", name=code)
-        return RewardVersions(items=found)
+        return VersionList(items=found)
 
 
 def _shown(stocked: Reward) -> Reward:

@@ -1,11 +1,11 @@
 """Mutants of the money code: each is the product with one operator, constant or condition changed, and a test has to notice.
 
-    python -m tests.mutants [--modules lots,earning] [--sample N] [--limit SHARE] [--keep FILE]
+    python -m tests.mutants [--modules lots,earning] [--sample N] [--limit SHARE] [--keep FILE] [--again]
 
 Works on copies of the tree, one for each process, so that yours stays as it is. Ends with status 1 when fewer than the limit are killed,
 and names the survivors. cosmic-ray makes the mutants; what runs them is here, because its own runner has one process. A run of hours
 can be stopped and gone on with: `--keep` has a line for each mutant that was tried, and those are not tried again while their module
-and its mutants stay the same.
+and its mutants stay the same; with `--again` only those that survived are, after tests have been added.
 """
 
 import argparse
@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=0.85)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="a file of what was tried")
+    parser.add_argument("--again", action="store_true", help="only what survived before, by the file of --keep")
     arguments = parser.parse_args()
     chosen: list[Mutant] = []
     for module in arguments.modules.split(","):
@@ -155,6 +156,8 @@ def main() -> None:
         chosen += random.Random(1).sample(found, min(arguments.sample or len(found), len(found)))
     random.Random(1).shuffle(chosen)  # so that a part of a run is a sample of all
     tried = _kept(arguments.keep)
+    if arguments.again:
+        chosen, tried = [mutant for mutant in chosen if tried.get(_key(mutant)) is False], {}
     results = [(mutant, tried[_key(mutant)]) for mutant in chosen if _key(mutant) in tried]
     chosen = [mutant for mutant in chosen if _key(mutant) not in tried]
     with tempfile.TemporaryDirectory(prefix="regulars-mutants-") as folder:
