@@ -35,9 +35,8 @@ async def raise_all(programme: Programme, at: datetime) -> int:
 
 async def _raise(member_ids: Sequence[int], *, programme: Programme, at: datetime) -> int:
     today = at.astimezone(programme.chain.zone).date()
-    await lock_accounts(member_ids)
     changes = []
-    for member_id, now in (await standings(member_ids, programme, today)).items():
+    for member_id, now in (await standings(await _locked(member_ids), programme, today)).items():
         tier = programme.tier_reached(now.standing.qualifying)
         if is_above(tier, now.standing.earned):
             until = safe_until(programme, today, now.joined)
@@ -45,6 +44,12 @@ async def _raise(member_ids: Sequence[int], *, programme: Programme, at: datetim
             changes.append(Change(member_id=member_id, before=now.standing.tier, became=became))
     settled = await settle_standings(changes, at=at) if changes else []
     return sum(is_above(after.tier, change.before) for change, after in zip(changes, settled, strict=True))
+
+
+async def _locked(member_ids: Sequence[int]) -> list[int]:
+    """Members whose accounts are locked; not those who have become part of another while this waited."""
+    accounts = await lock_accounts(member_ids)
+    return [member_id for member_id in member_ids if accounts[member_id].member_id == member_id]
 
 
 # Those who may have reached more; who really has is seen under the lock.
@@ -91,8 +96,7 @@ def _ended_by(programme: Programme, at: datetime) -> datetime:
 async def _review(member_ids: Sequence[int], *, programme: Programme, at: datetime) -> int:
     zone = programme.chain.zone
     today, ended_by = at.astimezone(zone).date(), _ended_by(programme, at)
-    await lock_accounts(member_ids)
-    now = await standings(member_ids, programme, today)
+    now = await standings(await _locked(member_ids), programme, today)
     due = {
         member_id: (found.standing.until.astimezone(zone).date() - timedelta(days=1), found.joined)
         for member_id, found in now.items()

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 import database
-from loyalty.accounts import transfer
+from loyalty.accounts import adjust, transfer
 from loyalty.claiming import claim
 from loyalty.errors import TransferRefused
 from loyalty.merging import merge_members, unmerge_members
 from loyalty.nightly import run_nightly
+from loyalty.programme import define_tier
 from loyalty.redemption import capture, hold
 from loyalty.verification import verify_ledger
 from tests import shop
@@ -118,4 +119,22 @@ async def test_a_hold_made_while_the_night_waits_for_others_is_left_to_the_next(
     assert (await night).holds_expired == 1
     assert (await capture(held.id, at=shop.NOON)).status == "captured"
     assert (await run_nightly(later)).holds_expired == 0
+    assert (await verify_ledger()).ok
+
+
+async def test_a_tier_whose_holder_is_absorbed_while_the_night_waits_is_left_as_it_was() -> None:
+    """An unmerge gives it back."""
+    await shop.open_shop()
+    await define_tier(code="silver", name="Silver", rank=1, threshold=1000)
+    one, other = await shop.join(), await shop.join()
+    await shop.sell(other, ("CUP", 2, 1000))
+    later = shop.NOON + timedelta(days=800)
+    await adjust(other, -20, reason="so that there is nothing to expire", at=shop.NOON)
+    async with database.transaction():
+        await merge_members(one, other, reason="One person", at=shop.NOON)
+        night = await waiting(run_nightly(later))
+    assert (await night).tiers_lost == 0
+    assert (await run_nightly(later)).tiers_lost == 1  # the survivor's, who has it by the merge
+    await unmerge_members(one, other, at=later)
+    assert (await run_nightly(later)).tiers_lost == 1
     assert (await verify_ledger()).ok
