@@ -14,6 +14,7 @@ from api.demo.outbox import outbox
 from campaigns.content import Content
 from campaigns.dispatch import dispatch
 from campaigns.errors import EmptyAudience, TemplateBroken, UnknownCampaign, WrongState
+from campaigns.holdout import held_out
 from campaigns.launch import delivery_counts, launch
 from campaigns.planning import Draft, Expected, Offer, campaign, draft
 from campaigns.report import report
@@ -69,13 +70,15 @@ async def mail(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
 
 
 async def test_everyone_in_the_audience_has_one_row_and_the_parts_sum_to_it() -> None:
-    await _audience()
-    campaign_id = await draft(_plan(await _segment(), holdout_percent=40), point_value=1)
+    members = [await member_of_card(number) for number in await _audience()]
+    campaign_id = await draft(_plan(await _segment(), holdout_percent=40), point_value=1, salt="spring")
     launched = await launch(campaign_id, at=AT)
     assert launched.audience == 12
     assert launched.skipped == {"no consent": 1, "no address": 1}
-    assert launched.queued + launched.control == 10
-    assert launched.control > 0
+    rows = await database.rows("SELECT member_id FROM campaigns.delivery WHERE status = 'control' ORDER BY 1")
+    control = [member_id for member_id in members[2:] if held_out("spring", member_id, percent=40)]
+    assert [row["member_id"] for row in rows] == control
+    assert 0 < launched.control == len(control) == 10 - launched.queued
     assert launched.reserved_points == 100 * launched.queued
     assert await database.value("SELECT count(*) FROM loyalty.voucher") == launched.queued
 
