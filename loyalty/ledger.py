@@ -130,9 +130,9 @@ async def freeze_account(account: Account, *, at: datetime | None) -> None:
     await database.execute("UPDATE loyalty.account SET frozen_at = $2 WHERE id = $1", account.id, at)
 
 
-async def repay(account: Account, *, at: datetime) -> int:
-    """Let whatever is free, pending points too, pay what the account owes; how much. An entry of nothing, because the balance
-    counts the debt already."""
+async def repay(account: Account, *, at: datetime) -> None:
+    """Let whatever is free, pending points too, pay what the account owes. An entry of nothing, because the balance counts the debt
+    already."""
     debt = await database.value("SELECT debt FROM loyalty.account WHERE id = $1", account.id)
     rows = await database.rows(
         f"SELECT {LOT} FROM loyalty.lot WHERE account_id = $1 AND remaining > 0 AND remaining > held "
@@ -144,7 +144,7 @@ async def repay(account: Account, *, at: datetime) -> int:
     lots = [Lot(**dict(row)) for row in rows]
     points: int = min(debt, sum(lot.free for lot in lots))
     if points <= 0:
-        return 0
+        return
     uses = split_spend(lots, points)
     posting = Posting(amount=0, kind="repay", reason="repaid what was owed", event_at=at)
     await database.execute(
@@ -158,7 +158,6 @@ async def repay(account: Account, *, at: datetime) -> int:
         [use.points for use in uses],
         points,
     )
-    return points
 
 
 async def activate(account: Account, *, awaits: str, receipt_id: int, at: datetime, expires_at: datetime | None) -> int:

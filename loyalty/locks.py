@@ -19,9 +19,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     member_id: int
     balance: int
-    unit: Unit = "points"
-    debt: int = 0
-    frozen: bool = False
+    unit: Unit
+    debt: int
+    frozen: bool
 
 
 async def lock_account(member_id: int, unit: Unit = "points") -> Account:
@@ -40,7 +40,7 @@ async def lock_accounts(member_ids: Sequence[int], unit: Unit = "points") -> dic
     """The accounts of several members, by member, each opened if need be. Of two who have become one it is the same account."""
     await _open(member_ids, unit)
     accounts, moved = await lock_with_successors(_OF_MEMBERS, list(member_ids), unit)
-    of_member = {account.member_id: account.id for account in accounts.values() if account.unit == unit}
+    of_member = {account.member_id: account.id for account in accounts.values()}
     return {member_id: accounts[settled(of_member[member_id], moved)] for member_id in member_ids}
 
 

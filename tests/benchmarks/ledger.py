@@ -129,6 +129,7 @@ def _postings(home: Path, seconds: int) -> list[Result]:
 async def _credit_statement() -> str:
     """The statement that `ledger.credit` runs, with its values in place."""
     from loyalty import ledger
+    from loyalty.locks import Account
 
     caught: list[tuple[str, tuple[Any, ...]]] = []
 
@@ -142,7 +143,7 @@ async def _credit_statement() -> str:
         posting = ledger.Posting(
             amount=15, kind="earn", event_at=at, explanation={"rules": [{"rule": "base", "points": 15}]}
         )
-        account = ledger.Account(id=1, member_id=2, balance=0)
+        account = Account(id=1, member_id=2, balance=0, unit="points", debt=0, frozen=False)
         await ledger.credit(account, posting, activates_at=at, expires_at=at + timedelta(days=700))
     finally:
         ledger.database.row = real

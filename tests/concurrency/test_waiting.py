@@ -138,3 +138,15 @@ async def test_a_tier_whose_holder_is_absorbed_while_the_night_waits_is_left_as_
     await unmerge_members(one, other, at=later)
     assert (await run_nightly(later)).tiers_lost == 1
     assert (await verify_ledger()).ok
+
+
+async def test_points_given_to_a_card_whose_holder_is_absorbed_meanwhile_are_the_survivor_s() -> None:
+    await shop.open_shop()
+    one, other = await shop.join(), await shop.join()
+    await shop.give(other, 10)
+    async with database.transaction():
+        await merge_members(one, other, reason="One person", at=shop.NOON)
+        given = await waiting(adjust(other, 5, reason="by hand", at=shop.NOON))
+    assert (await given).balance == 15
+    assert (await shop.balance_of(one)) == 15
+    assert (await verify_ledger()).ok
