@@ -9,6 +9,7 @@ and its mutants stay the same; with `--again` only those that survived are, afte
 """
 
 import argparse
+import ast
 import concurrent.futures
 import hashlib
 import json
@@ -77,11 +78,25 @@ def mutants(module: str) -> list[Mutant]:
 
 
 def _matters(source: str, changed: str) -> bool:
-    """Annotations and what a docstring says are not run."""
-    lines = [after for before, after in zip(source.splitlines(), changed.splitlines(), strict=False) if before != after]
-    return bool(lines) and not any(
-        line.lstrip().startswith(("def ", "async def ", "class ", '"""', "from ", "import ")) for line in lines
-    )
+    """Whether what is run is another. What does not parse notices itself."""
+    try:
+        return _run_part(source) != _run_part(changed)
+    except SyntaxError:
+        return False
+
+
+def _run_part(source: str) -> str:
+    """A module without annotations, docstrings and the names and kinds of parameters, whose defaults stay."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.args = ast.arguments([], [], None, [], node.args.kw_defaults, None, node.args.defaults)
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(None)
+    return ast.dump(tree)
 
 
 def killed(mutant: Mutant, tree: Path) -> bool:
