@@ -51,8 +51,8 @@ async def _administer(*statements: str) -> None:
 
 
 def _template() -> str:
-    """The name of a migrated database; made when the migrations have changed."""
-    sources = sorted(ROOT.glob("*/piccolo_migrations/*.py"))
+    """The name of a migrated database; made when the migrations, or what is done to it here, have changed."""
+    sources = [*sorted(ROOT.glob("*/piccolo_migrations/*.py")), Path(__file__)]
     name = "template_" + hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     with (HOME / ".template").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -80,8 +80,20 @@ async def _make_template(name: str) -> None:
     database.engine().config["dsn"] = url_of(f"{name}_making")
     async with database.connected():
         await migrate()
+        await database.execute(_IDS_APART)
     await _administer(f"ALTER DATABASE {name}_making RENAME TO {name}")
 
+
+# Every table counts from a million of its own, so that the id of one thing is never by chance that of another.
+_IDS_APART = """
+DO $$ DECLARE sequence record; BEGIN
+    FOR sequence IN SELECT format('%I.%I', schemaname, sequencename) AS name, row_number() OVER (ORDER BY schemaname, sequencename) AS place
+        FROM pg_sequences WHERE schemaname <> 'public'
+    LOOP
+        EXECUTE format('ALTER SEQUENCE %s RESTART WITH %s', sequence.name, sequence.place * 1000000 + 1);
+    END LOOP;
+END $$
+"""
 
 TEMPLATE = _template()
 DATABASE = f"test_{WORKER}_{os.getpid()}"
