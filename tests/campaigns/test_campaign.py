@@ -216,7 +216,7 @@ async def test_an_unreachable_server_leaves_everything_queued() -> None:
 
 async def test_the_report_sets_expected_beside_actual_and_gives_no_verdict_on_too_little() -> None:
     members = await _audience()
-    campaign_id = await draft(_plan(await _segment(), holdout_percent=40), point_value=1)
+    campaign_id = await draft(_plan(await _segment(), holdout_percent=40), point_value=1, salt="spring")
     await launch(campaign_id, at=AT)
     await shop.sell(members[3], ("CUP", 2, 1000), at=AT + timedelta(days=1))
     found = await report(campaign_id, at=AT + timedelta(days=31))
