@@ -35,7 +35,7 @@ MODULES = {
     "rules": ("loyalty/rules.py", ["tests/loyalty/test_rules.py", "tests/loyalty/test_earning.py", _CASES]),
     "earning": ("loyalty/earning.py", ["tests/loyalty/test_earning.py", _CASES, _PARTS]),
     "rounding": ("stores/money.py", ["tests/stores/test_money.py", "tests/loyalty/test_checkout.py"]),
-    "ledger": ("loyalty/ledger.py", [_PARTS, _CASES, _OFFLINE, _STATES]),
+    "ledger": ("loyalty/ledger.py", ["tests/loyalty/test_ledger.py", _PARTS, _CASES, _OFFLINE, _STATES]),
     "locks": ("loyalty/locks.py", [_WAITING, _CASES, "tests/loyalty/test_merging.py"]),
     "funds": ("loyalty/funds.py", [_PARTS, _CASES, _OFFLINE, _STATES]),
     "returns": ("loyalty/returns.py", [_PARTS, "tests/loyalty/test_returns.py", _CASES, _OFFLINE, _STATES]),
@@ -90,7 +90,8 @@ def _run_part(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.args = ast.arguments([], [], None, [], node.args.kw_defaults, None, node.args.defaults)
+            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            node.args = ast.arguments([], [], None, [], [], None, defaults)
             node.returns = None
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
