@@ -48,3 +48,12 @@ async def test_a_posting_moves_points_its_way_and_as_many_as_its_lots(work: Work
     with pytest.raises(AssertionError):
         await work(account, lot)
     assert await database.value("SELECT count(*) FROM loyalty.entry") == 1
+
+
+async def test_a_single_point_pays_one_of_what_is_owed() -> None:
+    account, lot = await _account()
+    await debit(account, _posting(-13), [LotUse(lot, 10)], owed=3)
+    await credit(account, _posting(1), activates_at=shop.NOON, expires_at=None)
+    row = await database.row("SELECT balance, debt FROM loyalty.account WHERE id = $1", account.id)
+    assert row is not None
+    assert tuple(row) == (-2, 2)
