@@ -135,7 +135,7 @@ async def _credit_statement() -> str:
 
     async def catch(sql: str, *arguments: Any) -> Any:
         caught.append((sql, arguments))
-        return {"id": 1, "balance_after": 1, "lot_id": 1}
+        return {"id": 1, "balance_after": 1, "lot_id": 1, "debt": 0}
 
     real, ledger.database.row = ledger.database.row, catch  # type: ignore[assignment]  # only to read it
     try:
