@@ -49,7 +49,8 @@ async def award_imported() -> HistoryAward:
     programme = await the_programme()
     await database.execute(CREATE_POSTING)
     earned = await _post_sales(programme)
-    clawed_back = int(await database.value(_CLAWBACK))
+    excluding = bool(programme.earn_excluded or await database.value(_EXCLUDING))
+    clawed_back = int(await database.value(_clawback(excluding)))
     await database.execute("ANALYZE posting (entry_id, account_id, kind, lot_id)")
     entries = await post_all()
     await _open_lots(programme)
@@ -135,7 +136,19 @@ SELECT coalesce(sum(amount), 0)::bigint FROM posted
 
 # For each return of a sale: what the sale was worth after the returns before it, less after it. The sale's own lot covers it
 # unless part was spent: then it gives what it has, as a return at the till would.
-_CLAWBACK = f"""
+def _clawback(excluding: bool) -> str:
+    """Without the categories that a sale did not earn on, if any did not: what is joined for them costs a fifth of an import."""
+    of_sale = "JOIN earned USING (sale_id)" if excluding else ""
+    not_excluded = f"AND NOT {_EXCLUDED}" if excluding else ""
+    only_counted = f"{of_sale} WHERE true {not_excluded}"
+    eligible = (
+        "sale.eligible"
+        if not excluding
+        else f"""sale.eligible - CASE WHEN earned.excluded IS NULL THEN 0 ELSE (
+            SELECT coalesce(sum(l.amount), 0)::bigint FROM stores.receipt_line l JOIN stores.product p ON p.id = l.product_id
+            WHERE l.receipt_id = sale.id AND p.kind = 'goods' AND {_EXCLUDED}) END"""
+    )
+    return f"""
 WITH line AS (
     SELECT l.original_id AS sale_id, i.id AS return_id, i.business_time, i.store_id, l.amount, p.category
     FROM imported_receipt i JOIN stores.receipt_line l ON l.receipt_id = i.id AND l.original_id IS NOT NULL
@@ -149,18 +162,16 @@ WITH line AS (
         AND entry.kind = 'earn'
 ), back AS (
     SELECT p.sale_id, p.return_id, p.business_time, p.store_id, -sum(p.amount) AS amount
-    FROM line p JOIN earned USING (sale_id) WHERE NOT {_EXCLUDED} GROUP BY 1, 2, 3, 4
+    FROM line p {only_counted} GROUP BY 1, 2, 3, 4
 ), before AS (
     SELECT b.sale_id, -coalesce(sum(l.amount), 0) AS amount FROM (SELECT DISTINCT sale_id FROM back) b
-    JOIN earned USING (sale_id)
+    {of_sale}
     JOIN stores.receipt_line l ON l.original_id = b.sale_id
     JOIN stores.product p ON p.id = l.product_id AND p.kind = 'goods'
-    WHERE l.receipt_id NOT IN (SELECT id FROM imported_receipt) AND NOT {_EXCLUDED} GROUP BY 1
+    WHERE l.receipt_id NOT IN (SELECT id FROM imported_receipt) {not_excluded} GROUP BY 1
 ), running AS (
     SELECT back.*, earned.account_id, earned.lot_id, earned.free, rule.points AS per_points, rule.per,
-        sale.eligible - CASE WHEN earned.excluded IS NULL THEN 0 ELSE (
-            SELECT coalesce(sum(l.amount), 0)::bigint FROM stores.receipt_line l JOIN stores.product p ON p.id = l.product_id
-            WHERE l.receipt_id = sale.id AND p.kind = 'goods' AND {_EXCLUDED}) END AS eligible,
+        {eligible} AS eligible,
         -- Sums of bigints are numeric; brought back, so that division rounds down as the till's does.
         (coalesce(before.amount, 0) + sum(back.amount) OVER w - back.amount)::bigint AS returned_before,
         (coalesce(before.amount, 0) + sum(back.amount) OVER w)::bigint AS returned_after
@@ -183,6 +194,14 @@ WITH line AS (
     RETURNING amount
 )
 SELECT coalesce(-sum(amount), 0)::bigint FROM posted
+"""
+
+
+_EXCLUDING = """
+SELECT EXISTS (
+    SELECT FROM imported_receipt i JOIN stores.receipt_line l ON l.receipt_id = i.id
+    JOIN loyalty.entry e ON e.receipt_id = l.original_id AND e.kind = 'earn'
+    WHERE i.kind = 'return' AND e.explanation ? 'excluded')
 """
 
 
